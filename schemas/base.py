@@ -1,0 +1,33 @@
+"""Base classes of every model in this package."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+
+class Frozen(BaseModel):
+    """An immutable value: unknown keys and non-finite numbers are refused."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+class Config(Frozen):
+    """A part of a recipe: what is computed. Every field carries a docstring."""
+
+
+class Artifact(Frozen):
+    """A value that a stage writes to the store."""
+
+    schema_version: int = 1
+    """Version of this artifact's schema; readers refuse a newer one."""
+
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]

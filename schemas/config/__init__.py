@@ -1,0 +1,1 @@
+"""Run configuration: one discriminated union per choice."""

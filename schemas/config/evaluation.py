@@ -1,0 +1,49 @@
+"""Evaluation, checkpoints and promotion."""
+
+from pydantic import Field
+
+from schemas.base import Config, Fraction, Name
+from schemas.config.models import DecodingConfig
+
+
+class EvaluationConfig(Config):
+    """How the held-out questions are answered."""
+
+    samples: int = Field(default=1, ge=1)
+    """Responses a question; its accuracy is their mean."""
+    decoding: DecodingConfig = DecodingConfig()
+    max_questions: int | None = Field(default=None, ge=1)
+    """Evaluate at most so many questions of each source, chosen by the run's seed."""
+    confidence: float = Field(default=0.95, gt=0.0, lt=1.0)
+    """Level of the bootstrap intervals."""
+    bootstrap_resamples: int = Field(default=2000, ge=100)
+    teacher: bool = True
+    """Evaluate the teacher too, where it is a model."""
+
+
+class ValidationConfig(Config):
+    """How the best checkpoint is chosen while training."""
+
+    max_questions: int = Field(default=200, ge=1)
+    samples: int = Field(default=1, ge=1)
+
+
+class CheckpointConfig(Config):
+    """When weights are written, and which are kept."""
+
+    every: int = Field(default=10, ge=1)
+    """Rounds between checkpoints; the last round always has one."""
+    keep_last: int = Field(default=2, ge=1)
+    keep_best: int = Field(default=1, ge=1)
+    """How many of the best by validation accuracy stay."""
+
+
+class PromotionConfig(Config):
+    """When the challenger becomes the champion."""
+
+    registered_model: Name = "zppo-student"
+    """Name in the model registry."""
+    min_gain: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Least gain in held-out accuracy over the champion, or over the base where there is none."""
+    max_source_loss: Fraction = 0.02
+    """Most accuracy that any one source may lose."""

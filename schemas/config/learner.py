@@ -1,0 +1,28 @@
+"""The optimizer and how the update is computed."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import Config, Fraction
+
+
+class TorchLearnerConfig(Config):
+    """AdamW in one process. The defaults are the paper's."""
+
+    type: Literal["torch"] = "torch"
+    learning_rate: float = Field(default=1e-6, gt=0.0)
+    warmup_updates: int = Field(default=0, ge=0)
+    """Updates over which the learning rate rises linearly to its constant value."""
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    adam_eps: float = Field(default=1e-8, gt=0.0)
+    weight_decay: float = Field(default=0.1, ge=0.0)
+    max_grad_norm: float = Field(default=1.0, gt=0.0)
+    """Gradients are scaled down to this norm."""
+    max_batch_tokens: int = Field(default=16384, ge=1)
+    """Tokens (prompt and response) of a micro-batch; changes memory and speed, never the loss."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, a third more time."""
+
+
+LearnerConfig = TorchLearnerConfig

@@ -1,0 +1,83 @@
+"""The whole recipe of a run, and the machine that it runs on."""
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from schemas.base import Config
+from schemas.config.data import DataConfig
+from schemas.config.evaluation import (
+    CheckpointConfig,
+    EvaluationConfig,
+    PromotionConfig,
+    ValidationConfig,
+)
+from schemas.config.grader import GraderConfig, RuleGraderConfig
+from schemas.config.learner import LearnerConfig, TorchLearnerConfig
+from schemas.config.method import MethodConfig
+from schemas.config.models import (
+    EngineConfig,
+    ModelConfig,
+    SamplingConfig,
+    TransformersEngineConfig,
+)
+from schemas.config.teacher import NoTeacher, TeacherConfig
+
+
+class RunConfig(Config):
+    """What is computed. Covered by the run's fingerprint, unlike `Runtime`."""
+
+    student: ModelConfig
+    teacher: TeacherConfig = NoTeacher()
+    data: DataConfig
+    method: MethodConfig
+    rounds: int = Field(ge=1)
+    """Training steps of the method."""
+    questions_per_round: int = Field(ge=1)
+    """New questions a round, `|X_new|`; replayed questions and reformulated prompts come on top."""
+    sampling: SamplingConfig = SamplingConfig()
+    engine: EngineConfig = TransformersEngineConfig()
+    learner: LearnerConfig = TorchLearnerConfig()
+    grader: GraderConfig = RuleGraderConfig()
+    validation: ValidationConfig = ValidationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
+    promotion: PromotionConfig = PromotionConfig()
+    sampler_drift_limit: float = Field(default=1e-2, gt=0.0)
+    """Largest difference between the sampler's and the learner's log-probability of a token before a
+    round stops: beyond it the sampler does not hold the current weights."""
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _teacher_fits_method(self) -> "RunConfig":
+        compression = getattr(self.method, "compression", None)
+        needs_teacher = hasattr(self.method, "teacher_group_size")
+        if needs_teacher and self.teacher.type == "none":
+            raise ValueError(
+                f"method {self.method.type!r} asks a teacher, but teacher.type is 'none'; "
+                "choose 'model', 'reference' or 'recorded', or a method without a teacher"
+            )
+        if (
+            compression is not None
+            and compression.type == "teacher"
+            and self.teacher.type != "model"
+        ):
+            raise ValueError(
+                "method.compression.type 'teacher' needs teacher.type 'model', "
+                f"not {self.teacher.type!r}; use 'extractive'"
+            )
+        return self
+
+
+class Runtime(Config):
+    """Where and on what a run executes; never part of a fingerprint."""
+
+    home: Path = Path("runs")
+    """Root of the store, of the Prefect state and of the MLflow database."""
+    tracking_uri: str | None = None
+    """MLflow server or database; the default is a SQLite file under `home`."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    threads: int = Field(default=0, ge=0)
+    """Torch threads; 0 leaves the choice to the program."""
+    grading_processes: int = Field(default=1, ge=1)

@@ -1,0 +1,78 @@
+"""Where teacher responses come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.base import Config
+from schemas.config.models import ModelConfig
+
+
+class _Pool(Config):
+    visits: int = Field(default=4, ge=1)
+    """Visits of a question that the precomputed pool lasts for; each takes `teacher_group_size` responses."""
+    when_dry: Literal["plain", "reuse", "online"] = "plain"
+    """What serves a visit when a question's responses run out: no teacher, the old ones reshuffled
+    (a deviation from the method, counted), or new ones drawn online."""
+    only_hard: bool = False
+    """Precompute only for the questions that the base student finds hard."""
+
+
+class ModelTeacher(_Pool):
+    """A frozen model through the transformers engine."""
+
+    type: Literal["model"] = "model"
+    model: ModelConfig
+    temperature: float = Field(default=1.0, gt=0.0)
+    max_response_tokens: int = Field(default=12288, ge=1)
+
+
+class ReferenceTeacher(_Pool):
+    """The worked solutions that come with the data; each question has at most one."""
+
+    type: Literal["reference"] = "reference"
+    when_dry: Literal["plain", "reuse"] = "reuse"
+    """One solution a question is all there is, so every later visit reuses it."""
+
+
+class RecordedTeacher(_Pool):
+    """Responses recorded earlier, from a JSONL file."""
+
+    type: Literal["recorded"] = "recorded"
+    path: str
+    """JSONL with `question` (the question's text) or `question_id`, and `response`."""
+    when_dry: Literal["plain", "reuse"] = "plain"
+
+
+class NoTeacher(Config):
+    """No teacher; for methods that need none."""
+
+    type: Literal["none"] = "none"
+
+
+TeacherConfig = Annotated[
+    ModelTeacher | ReferenceTeacher | RecordedTeacher | NoTeacher, Field(discriminator="type")
+]
+
+
+class ExtractiveCompression(Config):
+    """Keep the last steps and the boxed answer; needs no model."""
+
+    type: Literal["extractive"] = "extractive"
+    max_tokens: int = Field(default=512, ge=8)
+    """Limit of a candidate in the student's tokens, for both authors alike."""
+    max_lines: int = Field(default=5, ge=1)
+
+
+class TeacherCompression(Config):
+    """The teacher rewrites every candidate under one shared prompt, as in the paper."""
+
+    type: Literal["teacher"] = "teacher"
+    max_tokens: int = Field(default=512, ge=8)
+    """Limit of a summary, for both authors alike."""
+    max_lines: int = Field(default=5, ge=1)
+
+
+CompressionConfig = Annotated[
+    ExtractiveCompression | TeacherCompression, Field(discriminator="type")
+]

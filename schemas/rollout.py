@@ -1,0 +1,128 @@
+"""What one round samples: prompts, rollouts, groups."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import Artifact, Frozen
+
+PromptKind = Literal["plain", "bcq", "ncq", "hint", "prefix"]
+Outcome = Literal["correct", "wrong", "no_answer", "truncated"]
+FailureOutcome = Literal["grader_error", "engine_error"]
+StopReason = Literal["eos", "length"]
+Author = Literal["teacher", "student"]
+Compression = Literal["extractive", "teacher"]
+
+
+class Candidate(Frozen):
+    """A response shown inside a prompt, shortened; never a source of gradient."""
+
+    text: str
+    """The text as it stands in the prompt: shortened and with tags neutralised."""
+    author: Author
+    """Who wrote the original response; never visible to the student."""
+    correct: bool
+    """Whether the original response was graded correct; never visible to the student."""
+    answer: str | None
+    """Final answer parsed from the original response."""
+    compression: Compression
+    """How the original was shortened; the same for all candidates of one prompt."""
+    origin: str
+    """Where the original stands: a rollout (`r3/q12/plain#5`) or a teacher response (`pool/q12#2`)."""
+
+
+class Prompt(Frozen):
+    """One prompt as the student sees it."""
+
+    kind: PromptKind
+    text: str
+    """The user message, before the chat template."""
+    token_ids: tuple[int, ...]
+    """The whole prompt, chat template included, in the student's tokens."""
+    candidates: tuple[Candidate, ...] = ()
+    """Candidates in the order shown."""
+    wrong_answers: tuple[str, ...] = ()
+    """Final answers that an NCQ lists as wrong."""
+
+
+class Rollout(Frozen):
+    """One graded response. An ungraded one cannot be written down."""
+
+    index: int = Field(ge=0)
+    """Place in its group as drawn, before failures left it."""
+    text: str
+    token_ids: tuple[int, ...]
+    """Response tokens as the engine drew them, the end-of-sequence token included."""
+    logprobs: tuple[float, ...]
+    """Log-probability of each token under the sampling policy, at the sampling temperature."""
+    stop: StopReason
+    """`eos`: the student ended; `length`: cut off at the limit (truncated)."""
+    outcome: Outcome
+    """`truncated` and `no_answer` are wrong answers without a parsable final answer."""
+    answer: str | None
+    """Content of the last box, if any."""
+    reward: Literal[0, 1]
+
+
+class Failure(Frozen):
+    """A rollout that could not be drawn or graded; it leaves its group and counts as nothing."""
+
+    index: int = Field(ge=0)
+    outcome: FailureOutcome
+    cause: str
+    text: str = ""
+
+
+class Group(Frozen):
+    """The rollouts of one prompt; the baseline of their advantages."""
+
+    id: str
+    """`r<round>/<question id>/<kind>`: unique in a run."""
+    question_id: str
+    origin: Literal["new", "replay"]
+    """Whether the question came from the data loader or from the replay buffer."""
+    prompt: Prompt
+    rollouts: tuple[Rollout, ...]
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def accuracy(self) -> float | None:
+        """Mean reward, None when no rollout is valid."""
+        if not self.rollouts:
+            return None
+        return sum(rollout.reward for rollout in self.rollouts) / len(self.rollouts)
+
+
+class ServedResponses(Frozen):
+    """Teacher responses that one visit of a hard question used."""
+
+    question_id: str
+    served: int
+    """Responses taken from the pool at this visit; the next visit starts after them."""
+    drawn: int
+    """Responses drawn online at this visit."""
+    reused: int = 0
+    """Responses that an earlier visit had used already."""
+    correct: int
+    """How many of all of them are correct."""
+
+
+class Round(Artifact):
+    """Everything that `collect` commits; all that `update` needs."""
+
+    index: int = Field(ge=1)
+    """Rounds count from 1; round 0 is the base student."""
+    new_question_ids: tuple[str, ...]
+    replay_question_ids: tuple[str, ...]
+    groups: tuple[Group, ...]
+    """Plain groups in the order of the questions, then the reformulated ones in the order of the walk."""
+    teacher: tuple[ServedResponses, ...] = ()
+    """What was asked of the teacher for each hard question."""
+    eligible_bcq: int = 0
+    """Hard questions that admitted a BCQ, before the cap."""
+    eligible_ncq: int = 0
+    """Hard questions that admitted an NCQ, before the cap."""
+
+    def of_kind(self, kind: PromptKind) -> tuple[Group, ...]:
+        """The groups of one prompt kind, in order."""
+        return tuple(group for group in self.groups if group.prompt.kind == kind)

@@ -1,0 +1,210 @@
+"""The few things that a training step needs from outside, as Protocols.
+
+Adapters live in one folder for each technology; `zppo.wiring` builds them from a recipe. The same
+contract tests hold for every adapter of a port and for its in-memory fake.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from schemas.config.models import DecodingConfig
+from schemas.question import Question
+from schemas.rollout import Compression, StopReason
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One prompt to answer `len(seeds)` times; its prefill is shared."""
+
+    id: str
+    prompt_ids: tuple[int, ...]
+    seeds: tuple[int, ...]
+    """One seed a response: the same seed on the same weights gives the same tokens, whatever else
+    is in the batch."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One sampled response, not graded yet."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    """As drawn, the end-of-sequence token included."""
+    logprobs: tuple[float, ...]
+    """Of each token under the sampling policy: at the sampling temperature, before any truncation."""
+    stop: StopReason
+
+
+@dataclass(frozen=True)
+class GenerationFailure:
+    """A response that the engine could not draw."""
+
+    cause: str
+
+
+class RolloutEngine(Protocol):
+    """Samples responses of one model."""
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Token ids of a user message inside the chat template, ready to be answered."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Length of bare text in the model's tokens."""
+        ...
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+    ) -> list[tuple[Generation | GenerationFailure, ...]]:
+        """One tuple a request, one response a seed, both in the order asked."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """One rollout as the learner sees it; every token of it was sampled by the student."""
+
+    rollout: str
+    """`<group id>#<index>`, for error messages."""
+    prompt_ids: tuple[int, ...]
+    response_ids: tuple[int, ...]
+    old_logprobs: tuple[float, ...]
+    advantage: float
+
+
+@dataclass(frozen=True)
+class MiniBatch:
+    """The rows of one optimizer update."""
+
+    rows: tuple[TrainingRow, ...]
+
+
+@dataclass(frozen=True)
+class UpdateStatistics:
+    """What one optimizer update measured; means are over response tokens."""
+
+    loss: float
+    grad_norm: float
+    entropy: float
+    clip_low_fraction: float
+    clip_high_fraction: float
+    dual_clip_fraction: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class DriftSample:
+    """Differences between the sampler's and the learner's log-probabilities of the same tokens."""
+
+    mean: float
+    max: float
+    tokens: int
+
+
+class Learner(Protocol):
+    """Holds the student's weights and its optimizer."""
+
+    def update(self, batch: MiniBatch) -> UpdateStatistics:
+        """One optimizer update. Raises `EngineError`, weights unchanged, on NaN or infinity."""
+        ...
+
+    def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
+        """Log-probability of each response token at the sampling temperature, under the current weights."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Write a checkpoint that transformers loads, and the optimizer beside it (`optimizer.safetensors`)."""
+        ...
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote, to the bit."""
+        ...
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The verdict on one response."""
+
+    outcome: Literal["correct", "wrong", "no_answer", "grader_error"]
+    answer: str | None
+    """Content of the last box, if any."""
+    cause: str = ""
+    """Of a grader error."""
+
+
+class Grader(Protocol):
+    """Compares responses with gold answers."""
+
+    def grade(self, responses: Sequence[tuple[Question, str]]) -> list[Grade]:
+        """One grade a response, in order; each within the configured time."""
+        ...
+
+
+@dataclass(frozen=True)
+class TeacherResponse:
+    """One graded teacher response."""
+
+    origin: str
+    """Where it stands: `pool/<question id>#<index>` or `online/r<round>/<question id>#<index>`."""
+    text: str
+    answer: str | None
+    correct: bool
+    summary: str | None = None
+    """The teacher's own short version, where one was precomputed."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One hard question in one round."""
+
+    question: Question
+    served: int
+    """Teacher responses that earlier visits of this question took."""
+    count: int
+    """Responses wanted: `G_T`."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class TeacherAnswer:
+    """What the teacher gave for one visit."""
+
+    responses: tuple[TeacherResponse, ...]
+    served: int
+    """Unused responses taken from the pool."""
+    drawn: int = 0
+    """Drawn online."""
+    reused: int = 0
+    """Used by an earlier visit already."""
+
+
+class Teacher(Protocol):
+    """Answers hard questions; its responses reach the student in prompts only."""
+
+    def respond(self, visits: Sequence[Visit]) -> list[TeacherAnswer]:
+        """One answer a visit, in order, graded by the student's grader."""
+        ...
+
+
+@dataclass(frozen=True)
+class Original:
+    """A response that is to become a candidate."""
+
+    text: str
+    answer: str | None
+    summary: str | None = None
+
+
+class Compressor(Protocol):
+    """Shortens responses to candidates, teacher's and student's alike."""
+
+    @property
+    def kind(self) -> Compression:
+        """How it shortens."""
+        ...
+
+    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[str | None]:
+        """One shortened text each, ending in the boxed answer unchanged; None where that failed."""
+        ...
