@@ -1,0 +1,152 @@
+"""What is recorded of every round."""
+
+from pydantic import Field
+
+from schemas.base import Artifact, Fraction, Frozen
+from schemas.buffer import BufferEvent
+from schemas.rollout import PromptKind
+
+Share = Fraction | None
+"""A ratio; None where there was nothing to count."""
+
+
+class KindReport(Frozen):
+    """Rollouts of one prompt kind."""
+
+    kind: PromptKind
+    groups: int
+    rollouts: int
+    """Valid ones; failures are counted apart."""
+    accuracy: Share
+    truncated: Share
+    no_answer: Share
+    """Rollouts without a parsable final answer, truncated ones included."""
+    zero_advantage: Share
+    """Groups without a spread in their rewards."""
+    prompt_tokens: int
+    """Sum over groups: a group shares its prompt."""
+    response_tokens: int
+    """Sum over rollouts."""
+    engine_errors: int
+    grader_errors: int
+
+
+class BcqAudit(Frozen):
+    """What BCQ rollouts made of their two candidates."""
+
+    rollouts: int
+    correct_candidate: Share
+    """Answer equals the correct candidate's."""
+    wrong_candidate: Share
+    neither: Share
+    accuracy_correct_first: Share
+    """Accuracy where the correct candidate was shown first."""
+    accuracy_correct_second: Share
+    correct_first: Share
+    """Rollouts whose prompt shows the correct candidate first; one half without bias."""
+
+
+class NcqAudit(Frozen):
+    """What NCQ rollouts made of the list of wrong answers."""
+
+    rollouts: int
+    repeats_listed: Share
+    """The parroting rate: answer equals one of the listed wrong answers."""
+    matches_teacher: Share
+    """Answer equals the teacher's, which the prompt does not show."""
+
+
+class BufferReport(Frozen):
+    """The replay buffer after the round."""
+
+    size: int
+    by_entry_accuracy: tuple[tuple[Fraction, int], ...]
+    """Occupancy: (entry accuracy, entries), ascending."""
+    events: tuple[BufferEvent, ...]
+
+
+class TeacherReport(Frozen):
+    """What the round asked of the teacher."""
+
+    questions: int
+    """Hard questions that visited the teacher."""
+    with_correct: int
+    """Those with at least one correct response."""
+    served: int
+    drawn: int
+    reused: int
+    dry: int
+    """Visits that got nothing because the pool had run out."""
+
+
+class UpdateReport(Frozen):
+    """One optimizer update; means are over the response tokens of its mini-batch."""
+
+    loss: float
+    grad_norm: float = Field(ge=0.0)
+    entropy: float
+    clip_low_fraction: Fraction
+    clip_high_fraction: Fraction
+    dual_clip_fraction: Fraction
+    tokens: int
+
+
+class DriftReport(Frozen):
+    """Sampler against learner, on the round's rollouts."""
+
+    tokens: int
+    mean: float = Field(ge=0.0)
+    """Mean absolute difference of log-probabilities."""
+    max: float = Field(ge=0.0)
+
+
+class ValidationReport(Frozen):
+    """Accuracy on the validation split; it chooses the best checkpoint."""
+
+    questions: int
+    accuracy: Fraction
+
+
+class StepReport(Artifact):
+    """One round: everything but its timings, which live in `RoundTimings`."""
+
+    round: int = Field(ge=1)
+    new_questions: int
+    replayed_questions: int
+    hard_questions: int
+    easy: Share
+    """Plain prompts that are not hard, before the cap."""
+    eligible_bcq: Share
+    """Plain prompts that admit a BCQ, before the cap."""
+    eligible_ncq: Share
+    kinds: tuple[KindReport, ...]
+    zero_advantage_groups: Share
+    positive_advantage_rollouts: Share
+    teacher: TeacherReport
+    bcq: BcqAudit | None
+    ncq: NcqAudit | None
+    buffer: BufferReport
+    updates: tuple[UpdateReport, ...]
+    """Empty when no group had a spread: then the weights stay as they are."""
+    drift: DriftReport | None
+    validation: ValidationReport | None = None
+    """At rounds with a checkpoint."""
+
+    def of_kind(self, kind: PromptKind) -> KindReport | None:
+        """The report of one prompt kind, None where the round drew none."""
+        return next((report for report in self.kinds if report.kind == kind), None)
+
+
+class RoundTimings(Artifact):
+    """Seconds of the phases of a round; outside every identity."""
+
+    round: int
+    collect: float = 0.0
+    student: float = 0.0
+    """Generation of the student's rollouts."""
+    teacher: float = 0.0
+    """Teacher responses and compression."""
+    grading: float = 0.0
+    update: float = 0.0
+    validation: float = 0.0
+    checkpoint: float = 0.0

@@ -1,0 +1,62 @@
+"""Audits of the reformulated rollouts: whose answer did the student give?"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from schemas.report import BcqAudit, NcqAudit
+from schemas.rollout import Group
+from zppo.core.answers import normalise_boxed
+
+
+def audit_bcq(groups: Iterable[Group]) -> BcqAudit:
+    """Shares of BCQ rollouts that give the correct candidate's answer, the wrong one's, or neither."""
+    correct = wrong = total = 0
+    right_by_position, total_by_position = [0, 0], [0, 0]
+    for group in groups:
+        by_author = {candidate.correct: candidate.answer for candidate in group.prompt.candidates}
+        position = [candidate.correct for candidate in group.prompt.candidates].index(True)
+        for rollout in group.rollouts:
+            total += 1
+            correct += _same(rollout.answer, by_author.get(True))
+            wrong += _same(rollout.answer, by_author.get(False))
+            total_by_position[position] += 1
+            right_by_position[position] += rollout.reward
+    return BcqAudit(
+        rollouts=total,
+        correct_candidate=_ratio(correct, total),
+        wrong_candidate=_ratio(wrong, total),
+        neither=_ratio(total - correct - wrong, total),
+        accuracy_correct_first=_ratio(right_by_position[0], total_by_position[0]),
+        accuracy_correct_second=_ratio(right_by_position[1], total_by_position[1]),
+        correct_first=_ratio(total_by_position[0], total),
+    )
+
+
+def audit_ncq(groups: Iterable[Group], teacher_answers: Mapping[str, Sequence[str]]) -> NcqAudit:
+    """Shares of NCQ rollouts that repeat a listed wrong answer, or match the teacher's unseen one.
+
+    Args:
+        groups: The NCQ groups of a round.
+        teacher_answers: By question id, the final answers of the teacher's correct responses.
+    """
+    repeats = matches = total = 0
+    for group in groups:
+        listed = group.prompt.wrong_answers
+        known = teacher_answers.get(group.question_id, ())
+        for rollout in group.rollouts:
+            total += 1
+            repeats += any(_same(rollout.answer, answer) for answer in listed)
+            matches += any(_same(rollout.answer, answer) for answer in known)
+    return NcqAudit(
+        rollouts=total,
+        repeats_listed=_ratio(repeats, total),
+        matches_teacher=_ratio(matches, total),
+    )
+
+
+def _same(answer: str | None, other: str | None) -> bool:
+    """Boxed strings are compared after lower-casing, collapsing white space and stripping `\\text{}`."""
+    return answer is not None and other is not None and normalise_boxed(answer) == normalise_boxed(other)
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
