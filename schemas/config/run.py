@@ -1,6 +1,7 @@
 """The whole recipe of a run, and the machine that it runs on."""
 
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -14,7 +15,7 @@ from schemas.config.evaluation import (
 )
 from schemas.config.grader import GraderConfig, RuleGraderConfig
 from schemas.config.learner import LearnerConfig, TorchLearnerConfig
-from schemas.config.method import MethodConfig
+from schemas.config.method import MethodConfig, Reformulation, WithTeacher
 from schemas.config.models import (
     EngineConfig,
     ModelConfig,
@@ -49,22 +50,39 @@ class RunConfig(Config):
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
-    def _teacher_fits_method(self) -> "RunConfig":
-        compression = getattr(self.method, "compression", None)
-        needs_teacher = hasattr(self.method, "teacher_group_size")
-        if needs_teacher and self.teacher.type == "none":
+    def _teacher_fits_method(self) -> Self:
+        if isinstance(self.method, WithTeacher) and self.teacher.type == "none":
             raise ValueError(
                 f"method {self.method.type!r} asks a teacher, but teacher.type is 'none'; "
                 "choose 'model', 'reference' or 'recorded', or a method without a teacher"
             )
         if (
-            compression is not None
-            and compression.type == "teacher"
+            isinstance(self.method, Reformulation)
+            and self.method.compression.type == "teacher"
             and self.teacher.type != "model"
         ):
             raise ValueError(
                 "method.compression.type 'teacher' needs teacher.type 'model', "
                 f"not {self.teacher.type!r}; use 'extractive'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sources_serve_training(self) -> Self:
+        names = [source.name for source in self.data.sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"data.sources: the name {twice[0]!r} is used twice; give each source its own")
+        if all(source.role == "evaluate" for source in self.data.sources):
+            raise ValueError("data.sources: every role is 'evaluate'; at least one source must have 'train'")
+        return self
+
+    @model_validator(mode="after")
+    def _round_fills_its_updates(self) -> Self:
+        if self.questions_per_round < self.method.iterations:
+            raise ValueError(
+                f"questions_per_round is {self.questions_per_round}, but method.iterations is "
+                f"{self.method.iterations}: each update needs a whole group; raise one or lower the other"
             )
         return self
 
