@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 from schemas.config.models import DecodingConfig
 from schemas.question import Question
 from schemas.rollout import Compression, StopReason
+from zppo.core.values import Original as Original
+from zppo.core.values import TeacherResponse as TeacherResponse
 
 
 @dataclass(frozen=True)
@@ -143,19 +145,6 @@ class Grader(Protocol):
 
 
 @dataclass(frozen=True)
-class TeacherResponse:
-    """One graded teacher response."""
-
-    origin: str
-    """Where it stands: `pool/<question id>#<index>` or `online/r<round>/<question id>#<index>`."""
-    text: str
-    answer: str | None
-    correct: bool
-    summary: str | None = None
-    """The teacher's own short version, where one was precomputed."""
-
-
-@dataclass(frozen=True)
 class Visit:
     """One hard question in one round."""
 
@@ -186,15 +175,6 @@ class Teacher(Protocol):
     def respond(self, visits: Sequence[Visit]) -> list[TeacherAnswer]:
         """One answer a visit, in order, graded by the student's grader."""
         ...
-
-
-@dataclass(frozen=True)
-class Original:
-    """A response that is to become a candidate."""
-
-    text: str
-    answer: str | None
-    summary: str | None = None
 
 
 class Compressor(Protocol):

@@ -12,7 +12,7 @@ from schemas.question import Question
 from schemas.rollout import Author, Candidate, Compression, Group, Prompt, PromptKind, Rollout
 from zppo.core.answers import normalise_boxed
 from zppo.core.prompts import Templates, neutralise
-from zppo.ports import Original, TeacherResponse
+from zppo.core.values import Original, TeacherResponse
 
 
 @dataclass(frozen=True)

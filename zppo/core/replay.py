@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence, Set
 from random import Random
+from typing import Literal
 
 from schemas.buffer import BufferEntry, BufferEvent, ReplayBuffer
 from schemas.rollout import Group
@@ -54,14 +55,14 @@ def after_round(
     return ReplayBuffer(entries=tuple(kept[excess:])), tuple(events)
 
 
-def _event(kind: str, entry: BufferEntry, accuracy: float | None) -> BufferEvent:
-    return BufferEvent.model_validate(
-        {
-            "event": kind,
-            "question_id": entry.question_id,
-            "entry_accuracy": entry.entry_accuracy,
-            "accuracy": accuracy,
-            "visits": entry.visits,
-            "admitted_round": entry.admitted_round,
-        }
+def _event(
+    event: Literal["admit", "graduate", "evict"], entry: BufferEntry, accuracy: float | None
+) -> BufferEvent:
+    return BufferEvent(
+        event=event,
+        question_id=entry.question_id,
+        entry_accuracy=entry.entry_accuracy,
+        accuracy=accuracy,
+        visits=entry.visits,
+        admitted_round=entry.admitted_round,
     )

@@ -1,0 +1,25 @@
+"""Small values that the method's core and the ports share."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TeacherResponse:
+    """One graded teacher response."""
+
+    origin: str
+    """Where it stands: `pool/<question id>#<index>` or `online/<seed>/<question id>#<index>`."""
+    text: str
+    answer: str | None
+    correct: bool
+    summary: str | None = None
+    """The teacher's own short version, where one was precomputed."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A response that is to become a candidate."""
+
+    text: str
+    answer: str | None
+    summary: str | None = None
