@@ -1,0 +1,66 @@
+"""The clipped policy-gradient objective, token by token (PyTorch)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_MAX_LOG_RATIO = 20.0
+"""Every ratio beyond e^20 is clipped anyway; without this bound its exponential could overflow, and the
+gradient of a clipped token would be 0 * inf = NaN."""
+
+
+@dataclass(frozen=True)
+class ClipBounds:
+    """How far the probability ratio of new to old policy may move before a token stops contributing."""
+
+    low: float = 0.20
+    """For negative advantages: no gradient below `1 - low`."""
+    high: float = 0.28
+    """For positive advantages: no gradient above `1 + high`; larger than `low`, so that unlikely tokens
+    can still gain probability (DAPO, https://arxiv.org/abs/2503.14476)."""
+    dual: float = 10.0
+    """For negative advantages: no gradient above this ratio (https://arxiv.org/abs/1912.09729)."""
+
+
+@dataclass(frozen=True)
+class SurrogateSums:
+    """Sums over tokens, as scalar tensors; only `loss` carries gradient."""
+
+    loss: Tensor
+    """The negative objective, not divided by anything."""
+    clipped_low: Tensor
+    """Tokens with negative advantage and ratio below `1 - low`."""
+    clipped_high: Tensor
+    """Tokens with positive advantage and ratio above `1 + high`."""
+    clipped_dual: Tensor
+    """Tokens with negative advantage and ratio above `dual`."""
+
+
+def clipped_surrogate(
+    logprobs_T: Tensor, old_logprobs_T: Tensor, advantages_T: Tensor, bounds: ClipBounds
+) -> SurrogateSums:
+    """PPO's clipped surrogate with asymmetric bounds and dual clip, without a KL penalty.
+
+    A token's objective is `min(r * A, clip(r) * A)` with `r = exp(logprob - old_logprob)`, and for `A < 0`
+    no less than `dual * A`. It returns sums, because the caller divides by the response tokens of the
+    whole mini-batch: then the loss does not depend on how the mini-batch was split.
+
+    Args:
+        logprobs_T: Log-probabilities of the sampled tokens under the current weights, with gradient.
+        old_logprobs_T: The same under the policy that sampled.
+        advantages_T: The advantage of each token's rollout.
+        bounds: Where the ratio is clipped; `dual` below e^20.
+    """
+    ratio_T = torch.exp((logprobs_T - old_logprobs_T).clamp(max=_MAX_LOG_RATIO))
+    clipped_ratio_T = ratio_T.clamp(1.0 - bounds.low, 1.0 + bounds.high)
+    pessimistic_T = torch.minimum(ratio_T * advantages_T, clipped_ratio_T * advantages_T)
+    negative_T = advantages_T < 0
+    bounded_T = torch.maximum(pessimistic_T, bounds.dual * advantages_T)
+    objective_T = torch.where(negative_T, bounded_T, pessimistic_T)
+    return SurrogateSums(
+        loss=-objective_T.sum(),
+        clipped_low=(negative_T & (ratio_T < 1.0 - bounds.low)).sum(),
+        clipped_high=((advantages_T > 0) & (ratio_T > 1.0 + bounds.high)).sum(),
+        clipped_dual=(negative_T & (ratio_T > bounds.dual)).sum(),
+    )
