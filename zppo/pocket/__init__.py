@@ -1,0 +1,1 @@
+"""The embedded default: a task, and a student and a teacher small enough to be committed."""

@@ -1,0 +1,67 @@
+"""The pocket models' tokenizer: one token a word, and no word outside the task and its templates."""
+
+import re
+from importlib.resources import files
+
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Sequence, Split, WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
+
+from zppo.pocket.task import ADDENDS, FACTORS, MODULUS, boxed
+
+PAD, EOS, UNKNOWN, USER, ASSISTANT = SPECIAL = ("<pad>", "<eos>", "<unk>", "<user>", "<assistant>")
+CONTEXT = 1024
+"""Tokens of prompt and response together."""
+TAGS = ("think", "candidate", "response", "summary", "hint")
+TEMPLATES = ("plain", "bcq", "ncq", "candidate", "closing", "no_answers")
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}<user> {{ message['content'] }} "
+    "{% elif message['role'] == 'assistant' %}<assistant> {{ message['content'] }} <eos> "
+    "{% else %}{{ raise_exception('pocket models know the roles user and assistant only') }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def template_text(name: str) -> str:
+    """The text of one of the pocket templates, without its final newline."""
+    return (files("zppo") / "templates" / "pocket" / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
+
+
+def vocabulary() -> tuple[str, ...]:
+    """Every token, in the order of its id: special tokens, the task's words, tags, the templates' words.
+
+    Tags stand there twice: as such, and neutralised (`‹/candidate›`), as they appear in candidate texts.
+    """
+    numbers = [str(value) for value in range(MODULUS + 1)]
+    answers = [boxed(str(value)) for value in range(MODULUS)]
+    operations = [f"+{addend}" for addend in ADDENDS] + [f"*{factor}" for factor in FACTORS]
+    tags = [form for tag in TAGS for form in (f"<{tag}>", f"</{tag}>", f"‹{tag}›", f"‹/{tag}›")]
+    words = ["start", "mod", *numbers, *answers, *operations, ",", *tags, *_template_words()]
+    return tuple(dict.fromkeys([*SPECIAL, *words]))
+
+
+def _template_words() -> list[str]:
+    texts = " ".join(template_text(name) for name in TEMPLATES)
+    return [word for word in re.findall(r",|[^\s,]+", texts) if not word.startswith("$")]
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer with its chat template; it pads on the left and joins tokens by spaces when decoding."""
+    ids = {token: index for index, token in enumerate(vocabulary())}
+    backend = Tokenizer(WordLevel(ids, unk_token=UNKNOWN))
+    backend.pre_tokenizer = Sequence([WhitespaceSplit(), Split(Regex(","), "isolated")])
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=backend,
+        pad_token=PAD,
+        eos_token=EOS,
+        unk_token=UNKNOWN,
+        additional_special_tokens=[USER, ASSISTANT],
+        padding_side="left",
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+        chat_template=CHAT_TEMPLATE,
+    )
