@@ -1,0 +1,1 @@
+"""The method, pure: no I/O, no clock, no hidden randomness."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from schemas.report import BcqAudit, NcqAudit
 from schemas.rollout import Group
 from zppo.core.answers import normalise_boxed
+from zppo.core.values import ratio
 
 
 def audit_bcq(groups: Iterable[Group]) -> BcqAudit:
@@ -22,12 +23,12 @@ def audit_bcq(groups: Iterable[Group]) -> BcqAudit:
             right_by_position[position] += rollout.reward
     return BcqAudit(
         rollouts=total,
-        correct_candidate=_ratio(correct, total),
-        wrong_candidate=_ratio(wrong, total),
-        neither=_ratio(total - correct - wrong, total),
-        accuracy_correct_first=_ratio(right_by_position[0], total_by_position[0]),
-        accuracy_correct_second=_ratio(right_by_position[1], total_by_position[1]),
-        correct_first=_ratio(total_by_position[0], total),
+        correct_candidate=ratio(correct, total),
+        wrong_candidate=ratio(wrong, total),
+        neither=ratio(total - correct - wrong, total),
+        accuracy_correct_first=ratio(right_by_position[0], total_by_position[0]),
+        accuracy_correct_second=ratio(right_by_position[1], total_by_position[1]),
+        correct_first=ratio(total_by_position[0], total),
     )
 
 
@@ -48,15 +49,11 @@ def audit_ncq(groups: Iterable[Group], teacher_answers: Mapping[str, Sequence[st
             matches += any(_same(rollout.answer, answer) for answer in known)
     return NcqAudit(
         rollouts=total,
-        repeats_listed=_ratio(repeats, total),
-        matches_teacher=_ratio(matches, total),
+        repeats_listed=ratio(repeats, total),
+        matches_teacher=ratio(matches, total),
     )
 
 
 def _same(answer: str | None, other: str | None) -> bool:
-    """Boxed strings are compared after lower-casing, collapsing white space and stripping `\\text{}`."""
+    """Compare boxed strings in their normalised form."""
     return answer is not None and other is not None and normalise_boxed(answer) == normalise_boxed(other)
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None

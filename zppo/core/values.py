@@ -23,3 +23,8 @@ class Original:
     text: str
     answer: str | None
     summary: str | None = None
+
+
+def ratio(part: int, whole: int) -> float | None:
+    """A share, None where there is nothing to count."""
+    return part / whole if whole else None
