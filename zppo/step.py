@@ -56,6 +56,16 @@ class Collector:
     """Times a named phase."""
 
 
+@dataclass(frozen=True)
+class Updated:
+    """What the updates of a round did; empty when there was none."""
+
+    advantages: tuple[float, ...]
+    """Of every valid rollout, in the order of the mini-batches."""
+    statistics: tuple[UpdateStatistics, ...]
+    """One entry an update."""
+
+
 def collect(
     index: int, new: Sequence[Question], state: TrainState, method: Method, ports: Collector
 ) -> Round:
@@ -110,13 +120,16 @@ def collect(
     )
 
 
-def update(round_: Round, method: Method, seed: int, learner: Learner) -> tuple[UpdateStatistics, ...]:
+def update(round_: Round, method: Method, seed: int, learner: Learner) -> Updated:
     """Step 6, the gradient: advantages over the whole step, one update for each of `I` mini-batches.
 
-    Returns:
-        One entry an update; none when no group has a spread, for then every advantage is zero.
+    No update when no group has a spread, for then every advantage is zero.
     """
-    return tuple(learner.update(batch) for batch in mini_batches(round_, method, seed))
+    batches = mini_batches(round_, method, seed)
+    return Updated(
+        advantages=tuple(row.advantage for batch in batches for row in batch.rows),
+        statistics=tuple(learner.update(batch) for batch in batches),
+    )
 
 
 def advance(state: TrainState, round_: Round, method: Method) -> tuple[TrainState, tuple[BufferEvent, ...]]:

@@ -1,0 +1,44 @@
+"""A run as the store knows it, and how far it is."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import Artifact, Fraction, Frozen, Name, Sha256
+from schemas.config.run import RunConfig
+
+
+class RunRecord(Artifact):
+    """`run.json`: what a run computes."""
+
+    name: Name
+    recipe: RunConfig
+    """Resolved: every default written out."""
+    fingerprint: Sha256
+    """SHA-256 of the recipe's canonical JSON."""
+
+
+RunState = Literal["running", "stopped", "finished"]
+
+
+class RunStatus(Frozen):
+    """How far a run is, from what it has committed."""
+
+    name: Name
+    state: RunState
+    """`running`: a process holds it; `stopped`: none does and work is left; `finished`: all is committed."""
+    process: int | None
+    """Process id of the holder."""
+    host: str | None
+    method: str
+    student: str
+    rounds_done: int = Field(ge=0)
+    rounds: int = Field(ge=1)
+    seconds_left: float | None
+    """Of the training rounds, at the pace so far; None where there is no pace yet or nothing is left."""
+    plain_accuracy: Fraction | None
+    """On the training questions of the last committed round."""
+    validation: tuple[tuple[int, Fraction], ...]
+    """(round, accuracy on the validation split), ascending."""
+    checkpoints: tuple[int, ...]
+    """Rounds whose checkpoint is kept."""

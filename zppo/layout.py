@@ -1,0 +1,62 @@
+"""Where a run's artifacts lie in the store."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Paths of one run, relative to the store's home."""
+
+    name: str
+
+    @property
+    def root(self) -> str:
+        """The run's own directory."""
+        return f"runs/{self.name}"
+
+    @property
+    def manifest(self) -> str:
+        """The resolved recipe and what it starts from."""
+        return f"{self.root}/run"
+
+    @property
+    def rounds(self) -> str:
+        """Parent of all rounds."""
+        return f"{self.root}/rounds"
+
+    def collect(self, index: int) -> str:
+        """Rollouts of a round."""
+        return f"{self.rounds}/{index:05d}/collect"
+
+    def update(self, index: int) -> str:
+        """Step report of a round."""
+        return f"{self.rounds}/{index:05d}/update"
+
+    @property
+    def checkpoints(self) -> str:
+        """Parent of all checkpoints."""
+        return f"{self.root}/checkpoints"
+
+    def checkpoint(self, index: int) -> str:
+        """Weights, optimizer and state after a round; round 0 is the base."""
+        return f"{self.checkpoints}/{index:05d}"
+
+    @property
+    def evaluation(self) -> str:
+        """Base, student and teacher side by side."""
+        return f"{self.root}/evaluate"
+
+    @property
+    def promotion(self) -> str:
+        """The promotion decision."""
+        return f"{self.root}/promote"
+
+
+def shared(stage: str, fingerprint: str) -> str:
+    """A content-addressed artifact that runs share."""
+    return f"store/{stage}/{fingerprint[:16]}"
+
+
+def partial(stage: str, fingerprint: str) -> str:
+    """Unfinished, resumable work of a stage."""
+    return f"store/partial/{stage}-{fingerprint[:16]}"

@@ -1,0 +1,76 @@
+"""Load prompt templates from a set in the package or from a directory of the user's."""
+
+import hashlib
+from pathlib import Path
+from string import Template
+
+from zppo.core.prompts import Templates
+from zppo.errors import InputError
+
+PLACEHOLDERS = {
+    "plain": {"question", "closing"},
+    "bcq": {"question", "candidates", "closing"},
+    "ncq": {"question", "wrong_answers", "candidates", "closing"},
+    "candidate": {"text"},
+    "closing": set[str](),
+}
+"""The files of a set, and the placeholders that each must have."""
+OPTIONAL = "no_answers"
+SETS = Path(__file__).parent / "templates"
+
+
+def load_templates(name: str) -> Templates:
+    """The template set of that name, or in that directory.
+
+    Raises:
+        InputError: No such set, a file is missing, or a template lacks a placeholder.
+    """
+    directory = template_directory(name)
+    texts = {stem: _read(directory / f"{stem}.txt") for stem in PLACEHOLDERS}
+    for stem, wanted in PLACEHOLDERS.items():
+        found = set(Template(texts[stem]).get_identifiers())
+        if found != wanted:
+            raise InputError(
+                f"{directory / stem}.txt should have the placeholders {_listed(wanted)}, but it has "
+                f"{_listed(found)}; write a literal $ as $$"
+            )
+    optional = directory / f"{OPTIONAL}.txt"
+    return Templates(
+        plain=Template(texts["plain"]),
+        bcq=Template(texts["bcq"]),
+        ncq=Template(texts["ncq"]),
+        candidate=Template(texts["candidate"]),
+        closing=texts["closing"],
+        no_answers=_read(optional) if optional.exists() else "",
+    )
+
+
+def template_directory(name: str) -> Path:
+    """Where a template set lies: a name in the package, else a directory."""
+    for directory in (SETS / name, Path(name)):
+        if (directory / "plain.txt").is_file():
+            return directory
+    known = ", ".join(sorted(path.parent.name for path in SETS.glob("*/plain.txt")))
+    raise InputError(
+        f"no template set {name!r}: expected one of {known}, or a directory with "
+        f"{', '.join(f'{stem}.txt' for stem in PLACEHOLDERS)}"
+    )
+
+
+def templates_digest(name: str) -> str:
+    """SHA-256 over the names and contents of a set's files."""
+    digest = hashlib.sha256()
+    for path in sorted(template_directory(name).glob("*.txt")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\n")
+    except FileNotFoundError:
+        raise InputError(f"the template set lacks {path}; copy it from {SETS / 'general'}") from None
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(f"${name}" for name in sorted(names)) or "none"

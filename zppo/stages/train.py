@@ -1,0 +1,225 @@
+"""The train stage: rounds of `collect` and `update`, each committed, each resumable.
+
+A committed round holds everything that its update needs, so weights are derived: from the last
+checkpoint the committed updates are computed again, nothing is sampled twice.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from schemas.manifest import Identity, Manifest
+from schemas.question import Question
+from schemas.report import DriftReport, RoundTimings, StepReport, UpdateReport, ValidationReport
+from schemas.rollout import Round
+from schemas.state import TrainState
+from zppo import step
+from zppo.core.method import Method
+from zppo.core.randomness import generator
+from zppo.core.report import step_report
+from zppo.errors import EngineError, StoreError
+from zppo.layout import RunPaths
+from zppo.phases import Phases
+from zppo.ports import Learner, UpdateStatistics
+from zppo.stages.checkpoints import Checkpoints
+from zppo.stores.identity import identify
+from zppo.stores.local import LocalStore
+from zppo.stores.rounds import read_round, write_round
+
+REPORT, TIMINGS = "report.json", "timings.json"
+DRIFT_SAMPLE = 32
+"""Rollouts of a round that the learner scores as well."""
+REPLAY_TOLERANCE = 1e-2
+"""Relative difference of a loss or gradient norm beyond which a replayed update is not the recorded one.
+On one machine and thread count it is zero."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the rounds of a run need."""
+
+    paths: RunPaths
+    run: Manifest
+    store: LocalStore
+    method: Method
+    rounds: int
+    seed: int
+    drift_limit: float
+    collector: step.Collector
+    learner: Learner
+    checkpoints: Checkpoints
+    phases: Phases
+    new_questions: Callable[[int], Sequence[Question]]
+    """`X_new` of a round."""
+    validate: Callable[[], ValidationReport | None]
+    """Accuracy of the current weights on the validation split."""
+    observe: Callable[[StepReport, RoundTimings], None]
+    """Told of every committed round, once a process."""
+
+
+class Trainer:
+    """Runs the rounds that are not committed yet."""
+
+    def __init__(self, training: Training) -> None:
+        self._its = training
+        self._state: TrainState | None = None
+        """State that the learner's weights belong to; None while they belong to none."""
+        self._round: Round | None = None
+        """The round collected last, so that `update` need not read it again."""
+
+    def remaining(self) -> range:
+        """Rounds whose update is not committed."""
+        return range(committed_rounds(self._its.store, self._its.paths) + 1, self._its.rounds + 1)
+
+    def collect(self, index: int) -> str:
+        """Steps 1 to 5 of a round; returns the path of its rollouts."""
+        its, path = self._its, self._its.paths.collect(index)
+        identity = self._collect_identity(index)
+        if its.store.find(path, identity) is None:
+            state = self._be_at(index - 1)
+            its.phases.take()
+            with its.phases.phase("collect"), its.store.commit(path, identity) as staging:
+                self._round = step.collect(index, its.new_questions(index), state, its.method, its.collector)
+                write_round(staging.directory, self._round)
+        return path
+
+    def update(self, index: int) -> str:
+        """Step 6 of a round; returns the path of its report."""
+        its, path = self._its, self._its.paths.update(index)
+        identity = self._update_identity(index)
+        if its.store.find(path, identity) is not None:
+            return path
+        state, round_ = self._be_at(index - 1), self._collected(index)
+        drift = self._drift(round_)
+        self._state = None
+        with its.phases.phase("update"):
+            updated = step.update(round_, its.method, its.seed, its.learner)
+        self._state, events = step.advance(state, round_, its.method)
+        validation = self._checkpoint(self._state)
+        report = step_report(
+            round_,
+            its.method.gradient.tau,
+            self._state.buffer,
+            events,
+            _reports(updated.statistics),
+            updated.advantages,
+            drift,
+            validation,
+        )
+        timings = _timings(index, its.phases.take())
+        with its.store.commit(path, identity) as staging:
+            (staging.directory / REPORT).write_text(report.model_dump_json(indent=1))
+            (staging.directory / TIMINGS).write_text(timings.model_dump_json(indent=1))
+        its.checkpoints.prune(read_reports(its.store, its.paths) if its.checkpoints.due(index) else ())
+        its.observe(report, timings)
+        return path
+
+    def _be_at(self, index: int) -> TrainState:
+        """Bring weights, optimizer and state to where they were after round `index`."""
+        its = self._its
+        if self._state is None or self._state.round != index:
+            self._state = None
+            state = its.checkpoints.restore(index, its.learner)
+            while state.round < index:
+                state = self._replay(state)
+            self._state = state
+        return self._state
+
+    def _replay(self, state: TrainState) -> TrainState:
+        """Compute a committed update again and hold it against its report."""
+        its, index = self._its, state.round + 1
+        round_ = self._collected(index)
+        updated = step.update(round_, its.method, its.seed, its.learner)
+        recorded = read_report(its.store, its.paths, index).updates
+        for again, before in zip(_reports(updated.statistics), recorded, strict=True):
+            if not math.isclose(again.grad_norm, before.grad_norm, rel_tol=REPLAY_TOLERANCE, abs_tol=1e-6):
+                raise StoreError(
+                    f"replaying round {index} gave gradient norm {again.grad_norm}, but {before.grad_norm} "
+                    "is recorded: this is another machine, thread count or library version than the run began "
+                    "on. Resume it there, or start a new run"
+                )
+        return step.advance(state, round_, its.method)[0]
+
+    def _collected(self, index: int) -> Round:
+        if self._round is None or self._round.index != index:
+            path = self._its.paths.collect(index)
+            self._its.store.verify(path)
+            self._round = read_round(self._its.store.home / path)
+        return self._round
+
+    def _checkpoint(self, state: TrainState) -> ValidationReport | None:
+        """Validate and write a checkpoint where one is due."""
+        its = self._its
+        if not its.checkpoints.due(state.round):
+            return None
+        with its.phases.phase("validation"):
+            validation = its.validate()
+        with its.phases.phase("checkpoint"):
+            its.checkpoints.write(state, its.learner)
+        return validation
+
+    def _drift(self, round_: Round) -> DriftReport | None:
+        """Compare the sampler's log-probabilities with the learner's; stop where they differ too much."""
+        rows = [row for group in round_.groups for row in step.rows(group, [0.0] * len(group.rollouts))]
+        chosen = generator(self._its.seed, round_.index, "drift").sample(rows, min(DRIFT_SAMPLE, len(rows)))
+        differences = [
+            abs(ours - theirs)
+            for row, scored in zip(chosen, self._its.learner.logprobs(chosen), strict=True)
+            for ours, theirs in zip(scored, row.old_logprobs, strict=True)
+        ]
+        if not differences:
+            return None
+        drift = DriftReport(
+            tokens=len(differences), mean=math.fsum(differences) / len(differences), max=max(differences)
+        )
+        if drift.max > self._its.drift_limit:
+            raise EngineError(
+                f"the sampler does not hold the current weights: in round {round_.index} its "
+                f"log-probabilities differ from the learner's by {drift.mean:.2g} on average and "
+                f"{drift.max:.2g} at most, over {drift.tokens} tokens; the limit is "
+                f"{self._its.drift_limit:.2g} (sampler_drift_limit)"
+            )
+        return drift
+
+    def _collect_identity(self, index: int) -> Identity:
+        before = self._its.run if index == 1 else self._existing(self._its.paths.update(index - 1))
+        return identify("collect", {"round": index}, [before])
+
+    def _update_identity(self, index: int) -> Identity:
+        return identify("update", {"round": index}, [self._existing(self._its.paths.collect(index))])
+
+    def _existing(self, path: str) -> Manifest:
+        manifest = self._its.store.read(path)
+        assert manifest is not None, f"{path} comes first"
+        return manifest
+
+
+def committed_rounds(store: LocalStore, paths: RunPaths) -> int:
+    """Rounds whose update is committed; they are the first ones, without a gap."""
+    count = 0
+    while store.read(paths.update(count + 1)) is not None:
+        count += 1
+    return count
+
+
+def read_report(store: LocalStore, paths: RunPaths, index: int) -> StepReport:
+    """The step report of a committed round."""
+    return StepReport.model_validate_json(store.file(paths.update(index), REPORT).read_bytes())
+
+
+def read_reports(store: LocalStore, paths: RunPaths) -> list[StepReport]:
+    """The step reports of all committed rounds, in order."""
+    return [read_report(store, paths, index) for index in range(1, committed_rounds(store, paths) + 1)]
+
+
+def read_timings(store: LocalStore, paths: RunPaths, index: int) -> RoundTimings:
+    """The seconds of a committed round."""
+    return RoundTimings.model_validate_json(store.file(paths.update(index), TIMINGS).read_bytes())
+
+
+def _reports(statistics: Iterable[UpdateStatistics]) -> list[UpdateReport]:
+    return [UpdateReport(**asdict(each)) for each in statistics]
+
+
+def _timings(index: int, seconds: dict[str, float]) -> RoundTimings:
+    return RoundTimings.model_validate({"round": index, **seconds})
