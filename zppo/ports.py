@@ -85,15 +85,20 @@ class MiniBatch:
 
 @dataclass(frozen=True)
 class UpdateStatistics:
-    """What one optimizer update measured; means are over response tokens."""
+    """What one optimizer update measured; fractions are of its response tokens."""
 
     loss: float
     grad_norm: float
+    """Before it was clipped."""
     entropy: float
+    """In nats, the mean over the tokens of rollouts with an advantage; 0 where there are none."""
     clip_low_fraction: float
     clip_high_fraction: float
     dual_clip_fraction: float
     tokens: int
+    """Response tokens of the mini-batch."""
+    active_tokens: int
+    """Those of rollouts with an advantage; with none of them there was no update."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,260 @@
+"""Policy-gradient updates of a Hugging Face model in one process."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from schemas.config.learner import TorchLearnerConfig
+from zppo.core.objective import ClipBounds, clipped_surrogate
+from zppo.errors import EngineError, InputError
+from zppo.learners import checkpoint
+from zppo.learners.batching import MicroBatch, collate, split_by_length
+from zppo.learners.head import score_tokens
+from zppo.ports import MiniBatch, TrainingRow, UpdateStatistics
+
+
+class _Sums(NamedTuple):
+    """What a micro-batch adds to the statistics; all but the loss are sums over response tokens."""
+
+    loss: float
+    entropy: float
+    clipped_low: float
+    clipped_high: float
+    clipped_dual: float
+
+
+class TorchLearner:
+    """AdamW on the clipped surrogate, one micro-batch after another.
+
+    The loss of a mini-batch is the sum of its tokens' surrogates over the number of its response tokens,
+    however it is split. Rows whose advantage is 0 count in that number, but have no gradient and are not
+    computed: the entropy is that of the other rows. A mini-batch of such rows alone makes no update, nor
+    does it move the warm-up on.
+
+    The model stays in evaluation mode, because its rollouts were sampled without dropout. Weight decay
+    acts on every parameter. On the CPU with a fixed number of threads results repeat to the bit.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        config: TorchLearnerConfig,
+        bounds: ClipBounds,
+        temperature: float = 1.0,
+    ) -> None:
+        """Take over the model, which a sampler may share: updates change its weights in place.
+
+        Args:
+            model: A causal language model on its device; parameters that require no gradient stay fixed.
+            tokenizer: Saved with every checkpoint, unchanged.
+            config: Settings of the optimizer and of the micro-batches.
+            bounds: Where the objective clips.
+            temperature: The one that rollouts are sampled at.
+
+        Raises:
+            InputError: The model's logits are not a plain linear map of its hidden states.
+        """
+        self._model = model
+        self._model.train(False)
+        self._tokenizer = tokenizer
+        self._config = config
+        self._bounds = bounds
+        self._temperature = temperature
+        self._head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        self._check_head()
+        self._parameters = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self._optimizer = torch.optim.AdamW(
+            self._parameters.values(),
+            lr=config.learning_rate,
+            betas=config.betas,
+            eps=config.adam_eps,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self._updates = 0
+        if config.gradient_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def update(self, batch: MiniBatch) -> UpdateStatistics:
+        """Make one optimizer update.
+
+        Raises:
+            EngineError: NaN or infinity. In the loss or the gradient it names the rollouts of the
+                micro-batch, and weights and optimizer are as before; in the weights themselves, which
+                takes a step too large for their type, it asks for a reload of the last checkpoint.
+        """
+        rows = [row for row in batch.rows if row.advantage != 0.0]
+        tokens = sum(len(row.response_ids) for row in batch.rows)
+        active_tokens = sum(len(row.response_ids) for row in rows)
+        if not active_tokens:
+            return UpdateStatistics(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, tokens, active_tokens)
+        try:
+            sums = self._accumulate_gradients(rows, tokens)
+            grad_norm = self._clip_gradients(rows, tokens)
+            self._step()
+        finally:
+            self._optimizer.zero_grad()
+        return UpdateStatistics(
+            loss=sums.loss,
+            grad_norm=grad_norm,
+            entropy=sums.entropy / active_tokens,
+            clip_low_fraction=sums.clipped_low / tokens,
+            clip_high_fraction=sums.clipped_high / tokens,
+            dual_clip_fraction=sums.clipped_dual / tokens,
+            tokens=tokens,
+            active_tokens=active_tokens,
+        )
+
+    @torch.no_grad()
+    def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
+        """Log-probability of each response token at the sampling temperature; row order is kept."""
+        result: list[tuple[float, ...]] = [()] * len(rows)
+        for places in split_by_length(rows, self._config.max_batch_tokens):
+            micro_batch = collate([rows[place] for place in places], self._model.device)
+            logprobs_T, _ = self._score(micro_batch)
+            by_row = torch.split(logprobs_T.cpu(), list(micro_batch.response_lengths))
+            for place, logprobs in zip(places, by_row, strict=True):
+                result[place] = tuple(logprobs.tolist())
+        return result
+
+    def save(self, directory: Path) -> None:
+        """Write a checkpoint that transformers loads, the optimizer and `learner.json` beside it."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._model.save_pretrained(directory)
+        self._tokenizer.save_pretrained(directory)
+        checkpoint.save_optimizer(directory, self._optimizer, self._parameters, self._updates)
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote, to the bit, in place: a sampler that shares the model follows.
+
+        Raises:
+            StoreError: The checkpoint is incomplete or of another model; nothing was changed.
+        """
+        state = checkpoint.read_state(directory, self._parameters)
+        moments = checkpoint.read_optimizer(directory, self._parameters)
+        loaded = checkpoint.read_weights(directory, self._model)
+        self._model.load_state_dict(loaded.state_dict())
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self._updates = state.updates
+
+    def _accumulate_gradients(self, rows: Sequence[TrainingRow], tokens: int) -> _Sums:
+        parts = []
+        for micro_rows in self._micro_batches(rows):
+            sums = self._backward(micro_rows, tokens)
+            if not math.isfinite(sums.loss):
+                raise EngineError(_not_finite("loss", sums.loss, micro_rows))
+            parts.append(sums)
+        return _Sums(*map(math.fsum, zip(*parts, strict=True)))
+
+    def _backward(self, rows: Sequence[TrainingRow], tokens: int) -> _Sums:
+        """Add the gradient of the rows' share of the loss, over `tokens`, to the parameters'."""
+        micro_batch = collate(rows, self._model.device)
+        with _checkpointed_layers(self._model):
+            logprobs_T, entropies_T = self._score(micro_batch)
+            surrogate = clipped_surrogate(
+                logprobs_T, micro_batch.old_logprobs_T, micro_batch.advantages_T, self._bounds
+            )
+            loss = surrogate.loss / tokens
+            torch.autograd.backward(loss)
+        clipped = (surrogate.clipped_low, surrogate.clipped_high, surrogate.clipped_dual)
+        return _Sums(*torch.stack([loss.detach(), entropies_T.sum(), *clipped]).tolist())
+
+    def _score(self, micro_batch: MicroBatch) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies of the response tokens."""
+        outputs = self._model.base_model(input_ids=micro_batch.input_ids_BL, use_cache=False)
+        hidden_TH = outputs.last_hidden_state.flatten(0, 1).index_select(0, micro_batch.predictors_T)
+        return score_tokens(self._head, hidden_TH, micro_batch.targets_T, self._temperature)
+
+    def _clip_gradients(self, rows: Sequence[TrainingRow], tokens: int) -> float:
+        """Scale the gradient down to the norm allowed; returns its norm before that."""
+        norm = get_total_norm(self._gradients())
+        if not norm.isfinite():
+            raise EngineError(_not_finite("gradient norm", norm.item(), self._culprits(rows, tokens)))
+        clip_grads_with_norm_(self._parameters.values(), self._config.max_grad_norm, norm)
+        return norm.item()
+
+    def _culprits(self, rows: Sequence[TrainingRow], tokens: int) -> Sequence[TrainingRow]:
+        """The first micro-batch whose own gradient is not finite; all rows where only the sum is not."""
+        for micro_rows in self._micro_batches(rows):
+            self._optimizer.zero_grad()
+            self._backward(micro_rows, tokens)
+            if not get_total_norm(self._gradients()).isfinite():
+                return micro_rows
+        return rows
+
+    def _step(self) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self._config, self._updates)
+        self._optimizer.step()
+        if not get_total_norm(self._parameters.values()).isfinite():
+            raise EngineError(
+                f"update {self._updates + 1} made weights that are not finite although its gradient was; "
+                "the round is not committed: load the last checkpoint and lower learner.learning_rate"
+            )
+        self._updates += 1
+
+    def _gradients(self) -> list[Tensor]:
+        return [weight.grad for weight in self._parameters.values() if weight.grad is not None]
+
+    def _micro_batches(self, rows: Sequence[TrainingRow]) -> Iterator[list[TrainingRow]]:
+        for places in split_by_length(rows, self._config.max_batch_tokens):
+            yield [rows[place] for place in places]
+
+    @torch.no_grad()
+    def _check_head(self) -> None:
+        """Compare the shortcut around the model's own logits with them, on one token."""
+        ids = torch.zeros((1, 1), dtype=torch.int64, device=self._model.device)
+        hidden = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        if not torch.equal(self._head(hidden), self._model(input_ids=ids, use_cache=False).logits):
+            raise InputError(
+                f"{type(self._model).__name__} scales or caps its logits after the output layer, which the "
+                "torch learner does not support; choose a model without"
+            )
+
+
+def learning_rate(config: TorchLearnerConfig, updates: int) -> float:
+    """Learning rate of the next update after so many: a linear warm-up, then constant."""
+    if updates >= config.warmup_updates:
+        return config.learning_rate
+    return config.learning_rate * (updates + 1) / config.warmup_updates
+
+
+def _not_finite(what: str, value: float, rows: Sequence[TrainingRow]) -> str:
+    names = [row.rollout for row in rows]
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return (
+        f"the {what} is {value} in the micro-batch of rollouts {', '.join(names[:10])}{more}; no weight was "
+        "changed and the round is not committed: look at these rollouts, or lower learner.learning_rate"
+    )
+
+
+@contextmanager
+def _checkpointed_layers(model: PreTrainedModel) -> Iterator[None]:
+    """Let layers recompute their activations, where that is enabled.
+
+    transformers does so in training mode only. Only the layers' own flag is set, not that of the modules
+    inside, whose dropout must stay off; and only for the update, since it would take away the cache of a
+    sampler that shares the model.
+    """
+    layers = [
+        layer
+        for layer in model.modules()
+        if isinstance(layer, GradientCheckpointingLayer) and layer.gradient_checkpointing
+    ]
+    for layer in layers:
+        layer.training = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training = False
