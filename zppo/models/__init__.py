@@ -1,0 +1,1 @@
+"""Checkpoints: finding, loading, measuring them, and their text."""

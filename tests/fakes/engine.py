@@ -1,0 +1,72 @@
+"""A rollout engine that answers from a script."""
+
+from collections.abc import Callable, Sequence
+
+from schemas.config.models import DecodingConfig
+from schemas.rollout import StopReason
+from zppo.ports import Generation, GenerationFailure, GenerationRequest
+
+EOS = 0
+LOGPROB = -0.5
+"""Log-probability of every scripted token."""
+
+
+class ScriptedEngine:
+    """`RolloutEngine` whose responses are `script(request id, index)`; one word is one token.
+
+    A script may return a `GenerationFailure`. A response longer than the limit is cut off.
+    """
+
+    def __init__(
+        self, script: Callable[[str, int], str | GenerationFailure], window: int = 1_000_000
+    ) -> None:
+        self._script = script
+        self._window = window
+        self._words = ["<eos>"]
+        self._ids = {"<eos>": EOS}
+        self.requests: list[GenerationRequest] = []
+        """Every request so far, in order."""
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """A user message between two marks."""
+        return self._tokens(f"<user> {text} <assistant>")
+
+    def count_tokens(self, text: str) -> int:
+        """Words."""
+        return len(text.split())
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Words of the ids, the end of sequence left out."""
+        return " ".join(self._words[token] for token in token_ids if token != EOS)
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+    ) -> list[tuple[Generation | GenerationFailure, ...]]:
+        """Answer from the script, whatever the seeds are."""
+        self.requests.extend(requests)
+        return [
+            tuple(self._answer(request, index, decoding) for index in range(len(request.seeds)))
+            for request in requests
+        ]
+
+    def _answer(
+        self, request: GenerationRequest, index: int, decoding: DecodingConfig
+    ) -> Generation | GenerationFailure:
+        limit = min(decoding.max_response_tokens, self._window - len(request.prompt_ids))
+        if limit <= 0 or not request.prompt_ids:
+            return GenerationFailure("the prompt leaves no room in the context window")
+        answer = self._script(request.id, index)
+        if isinstance(answer, GenerationFailure):
+            return answer
+        token_ids = (*self._tokens(answer), EOS)[:limit]
+        stop: StopReason = "eos" if token_ids[-1] == EOS else "length"
+        return Generation(self.decode(token_ids), token_ids, (LOGPROB,) * len(token_ids), stop)
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        return tuple(self._token(word) for word in text.split())
+
+    def _token(self, word: str) -> int:
+        if word not in self._ids:
+            self._ids[word] = len(self._words)
+            self._words.append(word)
+        return self._ids[word]

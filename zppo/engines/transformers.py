@@ -1,0 +1,135 @@
+"""Rollouts through Hugging Face transformers, in the training process, on the learner's own weights."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from transformers import PreTrainedModel
+from transformers.cache_utils import LinearAttentionCacheLayerMixin
+
+from schemas.config.models import DecodingConfig, TransformersEngineConfig
+from zppo.engines.batching import plan_batches
+from zppo.engines.cache import new_cache
+from zppo.engines.decoding import Drawn, decode
+from zppo.engines.sampling import Sampler
+from zppo.errors import InputError
+from zppo.models.chat import ChatTokenizer
+from zppo.ports import Generation, GenerationFailure, GenerationRequest
+
+_MASKS_ITS_PADDING = frozenset({"qwen3_5_text"})
+"""Models whose recurrent layers zero the padded positions of their input (held by the tests)."""
+
+_UNBOUNDED = 1 << 62
+"""Context window of a model that names none."""
+
+
+class TransformersEngine:
+    """`RolloutEngine` on a torch module that somebody else may be training.
+
+    The module's weights are read at each call, so the sampler is always current. No global generator is
+    touched.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: ChatTokenizer, config: TransformersEngineConfig
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._max_batch_tokens = config.max_batch_tokens
+        self._eos_ids = end_of_sequence_ids(model, tokenizer)
+        self._window = context_window(model)
+        self._padding = tolerates_left_padding(model)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Token ids of a user message inside the chat template, ready to be answered."""
+        return self._tokenizer.encode(text)
+
+    def count_tokens(self, text: str) -> int:
+        """Length of bare text in the model's tokens."""
+        return self._tokenizer.count_tokens(text)
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+    ) -> list[tuple[Generation | GenerationFailure, ...]]:
+        """One tuple a request, one response a seed, both in the order asked.
+
+        A prompt that leaves no room in the context window, and a response whose logits are NaN or
+        infinite, become a `GenerationFailure`; the others are not affected.
+        """
+        limits = [self._limit(request, decoding) for request in requests]
+        results: list[list[Generation | GenerationFailure]] = [
+            [self._no_room(request)] * len(request.seeds) for request in requests
+        ]
+        sampler = Sampler(decoding)
+        with torch.inference_mode(), _evaluating(self._model):
+            for batch in plan_batches(requests, limits, self._max_batch_tokens, self._padding):
+                drawn = decode(self._model, batch, sampler, self._eos_ids, self._window)
+                for row, response in zip(batch.rows, drawn, strict=True):
+                    results[row.request][row.index] = self._generation(response)
+        return [tuple(group) for group in results]
+
+    def _limit(self, request: GenerationRequest, decoding: DecodingConfig) -> int:
+        """Most response tokens; 0 where there is nothing to continue or no room for it."""
+        length = len(request.prompt_ids)
+        return max(0, min(decoding.max_response_tokens, self._window - length)) if length else 0
+
+    def _no_room(self, request: GenerationRequest) -> GenerationFailure:
+        return GenerationFailure(
+            f"a prompt of 1 to {self._window - 1} tokens fits into the context window; "
+            f"this one has {len(request.prompt_ids)}"
+        )
+
+    def _generation(self, drawn: Drawn) -> Generation | GenerationFailure:
+        if drawn.stop is None:
+            return GenerationFailure(f"the model's logits are not finite at token {len(drawn.token_ids)}")
+        text_ids = drawn.token_ids[:-1] if drawn.stop == "eos" else drawn.token_ids
+        return Generation(self._tokenizer.decode(text_ids), drawn.token_ids, drawn.logprobs, drawn.stop)
+
+
+def end_of_sequence_ids(model: PreTrainedModel, tokenizer: ChatTokenizer) -> tuple[int, ...]:
+    """Tokens that end a response: those of the generation config, else the tokenizer's.
+
+    Raises:
+        InputError: neither names one.
+    """
+    config = model.generation_config
+    ids = config.eos_token_id if config is not None else None
+    ids = tokenizer.eos_id if ids is None else ids
+    if ids is None:
+        raise InputError(
+            f"{model.config.name_or_path or 'the model'}: an end-of-sequence token is needed, but neither "
+            "generation_config.json nor the tokenizer names one; add eos_token_id to generation_config.json"
+        )
+    return (ids,) if isinstance(ids, int) else tuple(ids)
+
+
+def context_window(model: PreTrainedModel) -> int:
+    """Positions that the model knows, prompt and response together."""
+    window = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return _UNBOUNDED if window is None else int(window)
+
+
+def tolerates_left_padding(model: PreTrainedModel) -> bool:
+    """Whether prompts of different lengths may share a batch without changing each other's results.
+
+    Attention does where the model takes position ids, because padded keys are masked. A recurrent layer
+    carries the padding on in its state, unless its model is known to mask it.
+    """
+    takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+    recurrent = any(
+        isinstance(layer, LinearAttentionCacheLayerMixin) for layer in new_cache(model.config).layers
+    )
+    text_type = model.config.get_text_config(decoder=True).model_type
+    return takes_positions and (not recurrent or text_type in _MASKS_ITS_PADDING)
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Dropout and the like are off inside; afterwards the module is in the mode that it was in."""
+    was_training = model.training
+    model.eval()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        model.train(was_training)
