@@ -1,0 +1,1 @@
+"""Metrics, parameters and registered models in MLflow."""

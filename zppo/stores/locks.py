@@ -1,0 +1,106 @@
+"""Locks that end with the process that holds them, however it ends."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from schemas.base import Frozen
+from zppo.errors import StoreError
+from zppo.stores.files import DiskErrors
+
+LOCK_FILE = "run.lock"
+
+_held: set[int] = set()
+"""Descriptors of the locks that this process holds."""
+
+
+class Holder(Frozen):
+    """The process that holds a run."""
+
+    pid: int
+    host: str
+
+
+@contextmanager
+def exclusive(directory: Path) -> Iterator[None]:
+    """Hold `directory`, made if need be, until the block or the process ends.
+
+    Raises `StoreError`, naming the holder, when another process or thread has it.
+    """
+    with DiskErrors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not _acquire(descriptor):
+            raise StoreError(_taken(directory))
+        _held.add(descriptor)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+        yield
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def holder(directory: Path) -> Holder | None:
+    """Who holds the directory now; None when nobody does."""
+    try:
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        if try_lock(descriptor, shared=True):
+            return None
+        return _read_holder(directory)
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int, shared: bool = False) -> bool:
+    """Take the lock of an open file or directory if it is free; closing the descriptor gives it back."""
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _acquire(descriptor: int) -> bool:
+    """Try for a quarter of a second: `holder` of another process takes the lock for an instant."""
+    for _ in range(25):
+        if try_lock(descriptor):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _read_holder(directory: Path) -> Holder:
+    # An empty file: the holder took the lock this instant and has not written its name yet.
+    with suppress(ValidationError):
+        return Holder.model_validate_json((directory / LOCK_FILE).read_bytes())
+    return Holder(pid=0, host="unknown")
+
+
+def _taken(directory: Path) -> str:
+    other = _read_holder(directory)
+    return (
+        f"{directory} is in use by process {other.pid} on {other.host}. Wait until it ends, or stop it and "
+        "run the same command again; the lock goes with the process"
+    )
+
+
+def _forget_in_child() -> None:
+    # A forked child shares the parent's locks; were it to outlive the parent, it would keep them.
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
