@@ -1,0 +1,109 @@
+"""The grading processes: comparisons run under a hard time limit that is enforced from outside."""
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import suppress
+from threading import Lock
+from typing import NamedTuple
+
+from pebble import ProcessExpired, ProcessPool
+
+from zppo.errors import EngineError
+from zppo.graders.equivalence import compare, prepare
+
+
+class Pair(NamedTuple):
+    """Two answers to compare."""
+
+    gold: str
+    answer: str
+
+
+Verdict = bool | str
+"""Whether the pair is equivalent, or the cause for which that is not known."""
+
+
+class EquivalencePool:
+    """Compares pairs in processes of their own; starts at the first comparison, safe to use from threads.
+
+    A comparison past `timeout_seconds` has its process killed and replaced; so has one whose process dies.
+    Processes are spawned: a fork of a parent that runs torch's threads could deadlock.
+    """
+
+    def __init__(self, timeout_seconds: float, processes: int = 1):
+        self._timeout = timeout_seconds
+        self._processes = processes
+        self._pool: ProcessPool | None = None
+        self._lock = Lock()
+
+    def compare(self, pairs: Iterable[Pair]) -> dict[Pair, Verdict]:
+        """A verdict on each distinct pair.
+
+        Raises:
+            EngineError: If grading processes cannot run at all.
+        """
+        with self._lock:
+            verdicts = self._attempt(list(dict.fromkeys(pairs)))
+            for pair in [pair for pair, verdict in verdicts.items() if verdict is None]:
+                verdicts |= self._attempt([pair])  # alone, so that it can break nobody else's comparison
+            return {
+                pair: "the grading process failed" if verdict is None else verdict
+                for pair, verdict in verdicts.items()
+            }
+
+    def close(self) -> None:
+        """End the processes. A later comparison starts new ones."""
+        with self._lock:
+            self._stop()
+
+    def _attempt(self, pairs: Sequence[Pair]) -> dict[Pair, Verdict | None]:
+        """Verdicts, None where the pool broke before it had one."""
+        if not pairs:
+            return {}
+        pool = self._running()
+        verdicts: dict[Pair, Verdict | None] = dict.fromkeys(pairs)
+        with suppress(BrokenExecutor):  # a process died between two comparisons
+            futures = {pair: self._submit(pool, pair) for pair in pairs}
+            verdicts |= {pair: self._verdict(future) for pair, future in futures.items()}
+        if None in verdicts.values():
+            self._stop()
+        return verdicts
+
+    def _submit(self, pool: ProcessPool, pair: Pair) -> "Future[bool]":
+        last_resort = 2 * self._timeout + 5
+        return pool.schedule(compare, args=(*pair, last_resort), timeout=self._timeout)
+
+    def _verdict(self, future: "Future[bool]") -> Verdict | None:
+        error = future.exception()
+        if error is None:
+            return future.result()
+        if isinstance(error, BrokenExecutor):
+            return None
+        if isinstance(error, TimeoutError):
+            return f"no verdict within {self._timeout:g} s"
+        if isinstance(error, ProcessExpired):
+            return f"the grading process died (exit code {error.exitcode})"
+        return f"{type(error).__name__}: {error}"
+
+    def _running(self) -> ProcessPool:
+        """The pool, started and known to work."""
+        if self._pool is None:
+            self._pool = ProcessPool(
+                self._processes, initializer=prepare, context=multiprocessing.get_context("spawn")
+            )
+            error = self._pool.schedule(os.getpid).exception()
+            if error is not None:
+                self._stop()
+                raise EngineError(
+                    f"the grading process did not start: {error}; a script that grades must do so under "
+                    "`if __name__ == '__main__':`, since grading processes are spawned"
+                )
+        return self._pool
+
+    def _stop(self) -> None:
+        if self._pool is not None:
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.join()
+            self._pool = None
