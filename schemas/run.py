@@ -4,18 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Artifact, Fraction, Frozen, Name, Sha256
+from schemas.base import Artifact, Fraction, Frozen, Name
 from schemas.config.run import RunConfig
 
 
 class RunRecord(Artifact):
-    """`run.json`: what a run computes."""
+    """What a run computes: `run.json` in its first artifact."""
 
     name: Name
     recipe: RunConfig
-    """Resolved: every default written out."""
-    fingerprint: Sha256
-    """SHA-256 of the recipe's canonical JSON."""
+    """With every default written out."""
 
 
 RunState = Literal["running", "stopped", "finished"]

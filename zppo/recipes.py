@@ -75,7 +75,7 @@ def _find(recipe: str) -> Path:
         return path
     shipped = shipped_recipes()
     if recipe not in shipped:
-        raise InputError(f"no recipe is named {recipe!r}; {nearest(recipe, shipped)} A path ends in .yaml")
+        raise InputError(f"no recipe is named {recipe!r}; {nearest(recipe, shipped)} (a path ends in .yaml)")
     return shipped[recipe]
 
 

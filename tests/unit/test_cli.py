@@ -1,0 +1,134 @@
+"""Exit codes, messages and what a command imports."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from schemas.run import RunRecord
+from zppo.cli import main
+from zppo.layout import RunPaths
+from zppo.recipes import load_recipe
+from zppo.runs import RUN_FILE
+from zppo.stores.identity import identify
+from zppo.stores.local import LocalStore
+from zppo.stores.locks import exclusive
+
+
+def call(*arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    return caught.value.code
+
+
+def store_run(home, name="first"):
+    config = load_recipe("pocket")
+    with LocalStore(home).commit(RunPaths(name).manifest, identify("run", {"recipe": config})) as staging:
+        record = RunRecord(name=name, recipe=config)
+        (staging.directory / RUN_FILE).write_text(record.model_dump_json())
+
+
+def test_help_imports_no_heavy_library():
+    heavy = ("torch", "prefect", "mlflow", "transformers", "pandas", "pyarrow", "numpy")
+    program = (
+        "import sys; from zppo.cli import main\n"
+        "try: main(['--help'])\n"
+        f"except SystemExit: sys.exit([name for name in {heavy} if name in sys.modules] or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "resume" in done.stdout
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "zppo", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("zppo ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "pokket"), "did you mean 'pocket'?"),
+        (("run", "pocket", "--set", "method.tua=1"), "did you mean 'tau'?"),
+        (("run", "pocket", "--name", "../up"), "cannot name a run"),
+        (("resume", "nothing"), "there are no runs yet"),
+        (("status", "nothing"), "there are no runs yet"),
+        (("check", "absent.yaml"), "no recipe at absent.yaml"),
+        (("runn",), "No such command"),
+    ],
+)
+def test_bad_input_ends_with_code_2_and_one_message(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call(*arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "zppo", "--debug", "run", "pokket"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_status_tells_a_stopped_run_from_a_running_one(tmp_path, capsys):
+    store_run(tmp_path)
+
+    def state():
+        assert call("status", "first", "--home", str(tmp_path), "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert (state()["state"], state()["rounds_done"], state()["rounds"]) == ("stopped", 0, 100)
+    with exclusive(tmp_path / RunPaths("first").root):
+        assert (state()["state"], state()["process"]) == ("running", os.getpid())
+    assert state()["state"] == "stopped"
+
+
+def test_status_lists_every_run(tmp_path, capsys):
+    assert call("status", "--home", str(tmp_path)) == 0
+    assert "There are no runs" in capsys.readouterr().out
+    store_run(tmp_path, "first")
+    store_run(tmp_path, "second")
+    assert call("status", "--home", str(tmp_path)) == 0
+    shown = capsys.readouterr().out
+    assert "first" in shown
+    assert "second" in shown
+    assert "0/100" in shown
+
+
+def test_an_unknown_run_is_refused_with_the_nearest_name(tmp_path, capsys):
+    store_run(tmp_path, "baseline")
+    assert call("resume", "baselin", "--home", str(tmp_path)) == 2
+    assert "did you mean 'baseline'?" in capsys.readouterr().err
+
+
+def test_schema_check_fails_on_a_changed_folder(tmp_path, capsys):
+    assert call("schema", "export", str(tmp_path)) == 0
+    assert call("schema", "check", str(tmp_path)) == 0
+    (tmp_path / "round.json").unlink()
+    assert call("schema", "check", str(tmp_path)) == 1
+    assert "round" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_with_code_130_and_one_line():
+    program = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "import typer\n"
+        "from zppo import cli\n"
+        "@cli.app.command()\n"
+        "def wait() -> None:\n"
+        "    with cli._stoppable('first', Path('runs')):\n"
+        f"        os.kill(os.getpid(), {int(signal.SIGINT)})\n"
+        "cli.main(['wait'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.strip() == "stopped; go on with: zppo resume first"

@@ -1,0 +1,234 @@
+"""The command line. Commands import what they need when they run, so that `--help` answers at once."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zppo import __version__
+from zppo.errors import InputError, ZppoError
+
+if TYPE_CHECKING:
+    from schemas.config.run import RunConfig, Runtime
+
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells have it."""
+
+app = typer.Typer(
+    name="zppo", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+schema_app = typer.Typer(no_args_is_help=True, help="The JSON Schemas of recipes and artifacts.")
+pocket_app = typer.Typer(no_args_is_help=True, help="The embedded student and teacher.")
+app.add_typer(schema_app, name="schema")
+app.add_typer(pocket_app, name="pocket")
+
+Recipe = Annotated[str, typer.Argument(help="Name of a shipped recipe, or path of a YAML file.")]
+Name = Annotated[str, typer.Argument(help="Name of an existing run.")]
+Home = Annotated[Path, typer.Option(help="Where runs, their store and the servers' state live.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Threads = Annotated[int, typer.Option(min=0, help="Torch threads; 0 leaves the choice to the program.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, such as method.tau=0.4; repeatable."),
+]
+RUNS = Path("runs")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(list(arguments), prog_name="zppo")
+    except ZppoError as error:
+        if "--debug" in arguments:
+            raise
+        typer.echo(f"zppo: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"zppo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Post-train a small language model with a teacher in its prompts, never in its gradients."""
+
+
+@app.command()
+def run(
+    recipe: Recipe,
+    name: Annotated[str | None, typer.Option(help="Name of the run; the recipe's name by default.")] = None,
+    overrides: Overrides = None,
+    home: Home = RUNS,
+    device: Device = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Run a recipe from the data to the champion; goes on where an earlier call stopped."""
+    from zppo.recipes import load_recipe
+    from zppo.runs import check_name
+
+    config = load_recipe(recipe, overrides or ())
+    _execute(config, check_name(name or Path(recipe).stem), _runtime(home, device, threads))
+
+
+@app.command()
+def resume(name: Name, home: Home = RUNS, device: Device = "auto", threads: Threads = 0) -> None:
+    """Go on with a run that stopped, with the recipe that it started with."""
+    from zppo.runs import read_run
+
+    _execute(read_run(home, name).recipe, name, _runtime(home, device, threads))
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(help="Name of a run; all runs by default.")] = None,
+    home: Home = RUNS,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show how far runs are."""
+    from zppo import runs
+
+    names = [name] if name else runs.run_names(home)
+    found = [runs.status(home, each) for each in names]
+    if json:
+        for each in found:
+            typer.echo(each.model_dump_json())
+    elif found:
+        from zppo.display import status_table
+
+        status_table(found)
+    else:
+        typer.echo(f"There are no runs under {home}. Start one with: zppo run pocket")
+
+
+@app.command()
+def check(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    tflops: Annotated[float, typer.Option(help="Sustained speed in TFLOP/s for the time estimate.")] = 0.02,
+) -> None:
+    """Validate a recipe and print its plan: tokens, memory, disk and time. Loads no model."""
+    from zppo.display import plan_tables
+    from zppo.plan import make_plan
+    from zppo.recipes import load_recipe
+
+    config = load_recipe(recipe, overrides or ())
+    plan_tables(config, make_plan(config, tflops * 1e12))
+
+
+@app.command()
+def evaluate(name: Name, home: Home = RUNS, device: Device = "auto", threads: Threads = 0) -> None:
+    """Evaluate the base and the best checkpoint of a run on its held-out questions."""
+    from zppo.runs import read_run
+
+    config = read_run(home, name).recipe
+    runtime = _runtime(home, device, threads)
+    with _stoppable(name, home):
+        from flows.pipeline import evaluate_run
+
+        evaluate_run(config, name, runtime)
+
+
+@app.command()
+def promote(name: Name, home: Home = RUNS) -> None:
+    """Make a run's best checkpoint the champion, if it beats the present one."""
+    from zppo.runs import read_run
+
+    config = read_run(home, name).recipe
+    runtime = _runtime(home)
+    with _stoppable(name, home):
+        from flows.pipeline import promote_run
+
+        promote_run(config, name, runtime)
+
+
+@app.command()
+def ui(
+    home: Home = RUNS,
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect page.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow page.")] = 5000,
+) -> None:
+    """Serve the Prefect and MLflow pages of the runs until Ctrl-C."""
+    from zppo.environment import prepare_environment
+    from zppo.servers import serve
+
+    prepare_environment(home)
+    serve(home, prefect_port, mlflow_port, typer.echo)
+
+
+@schema_app.command("export")
+def schema_export(
+    directory: Annotated[Path | None, typer.Argument(help="The package's own folder by default.")] = None,
+) -> None:
+    """Write the JSON Schema of the recipe and of every artifact."""
+    from schemas.export import FOLDER, export
+
+    written = export(directory or FOLDER)
+    typer.echo(f"{len(written)} schemas in {directory or FOLDER}")
+
+
+@schema_app.command("check")
+def schema_check(
+    directory: Annotated[Path | None, typer.Argument(help="The package's own folder by default.")] = None,
+) -> None:
+    """Compare the exported JSON Schemas with the models, byte for byte."""
+    from schemas.export import FOLDER, stale
+
+    different = stale(directory or FOLDER)
+    if different:
+        raise ZppoError(
+            f"out of date: {', '.join(different)}; run `zppo schema export` and look at the change"
+        )
+    typer.echo("the exported schemas are up to date")
+
+
+@pocket_app.command("build")
+def pocket_build(
+    out: Annotated[Path, typer.Argument(help="Directory for the two checkpoints and their card.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Train the embedded student and teacher from scratch and measure them (up to 30 minutes)."""
+    from zppo.pocket.build import build
+
+    if out.exists() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty; name a new directory")
+    build(out, seed, typer.echo)
+
+
+def _execute(config: "RunConfig", name: str, runtime: "Runtime") -> None:
+    with _stoppable(name, runtime.home):
+        from flows.pipeline import run_pipeline
+
+        run_pipeline(config, name, runtime)
+
+
+def _runtime(home: Path, device: str = "auto", threads: int = 0) -> "Runtime":
+    """The machine's side of a command; libraries that read the environment come after this."""
+    from schemas.config.run import Runtime
+    from zppo.environment import prepare_environment
+
+    prepare_environment(home)
+    return Runtime(home=home, device=device, threads=threads)
+
+
+@contextmanager
+def _stoppable(name: str, home: Path) -> Iterator[None]:
+    """End with one line on Ctrl-C; what is committed stays."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        option = "" if home == RUNS else f" --home {home}"
+        typer.echo(f"\nstopped; go on with: zppo resume {name}{option}", err=True)
+        raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,104 @@
+"""The runs of a home directory: their names, their recipes and how far they are."""
+
+import re
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from schemas.errors import explain, nearest
+from schemas.report import StepReport
+from schemas.run import RunRecord, RunState, RunStatus
+from zppo.errors import InputError, StoreError
+from zppo.layout import RunPaths
+from zppo.stores.local import MANIFEST, LocalStore
+from zppo.stores.locks import holder
+
+RUN_FILE = "run.json"
+"""In the artifact `RunPaths.manifest`; holds a `RunRecord`."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def check_name(name: str) -> str:
+    """The name, if it can name a run: it becomes a directory and a name in the tracking server."""
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot name a run: expected a letter or digit, then at most 99 letters, digits, "
+            "dots, underscores or hyphens"
+        )
+    return name
+
+
+def run_names(home: Path) -> list[str]:
+    """The runs below `home`, by name."""
+    found = home.glob(f"{RunPaths('*').manifest}/{MANIFEST}")
+    return sorted(manifest.parent.parent.name for manifest in found)
+
+
+def read_run(home: Path, name: str) -> RunRecord:
+    """The recipe of an existing run; `InputError` when there is none of that name."""
+    store, path = LocalStore(home), RunPaths(check_name(name)).manifest
+    if store.read(path) is None:
+        names = run_names(home)
+        known = nearest(name, names) if names else "there are no runs yet"
+        raise InputError(f"no run {name!r} under {home}; {known}")
+    file = store.file(path, RUN_FILE)
+    try:
+        return RunRecord.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        problems = "; ".join(explain(error, RunRecord))
+        raise StoreError(f"{file} is of another version of zppo ({problems}): use that version") from error
+
+
+def status(home: Path, name: str) -> RunStatus:
+    """How far a run is, from its committed artifacts alone."""
+    run = read_run(home, name)
+    store = LocalStore(home)
+    paths = RunPaths(name)
+    updates = _committed_updates(store, paths)
+    reports = [_report(store, path) for path in updates]
+    held = holder(home / paths.root)
+    return RunStatus(
+        name=name,
+        state=_state(held is not None, store.read(paths.promotion) is not None),
+        process=held.pid if held else None,
+        host=held.host if held else None,
+        method=run.recipe.method.type,
+        student=run.recipe.student.model,
+        rounds_done=len(reports),
+        rounds=run.recipe.rounds,
+        seconds_left=_seconds_left(store, updates, run.recipe.rounds),
+        plain_accuracy=_plain_accuracy(reports),
+        validation=tuple(
+            (report.round, report.validation.accuracy) for report in reports if report.validation is not None
+        ),
+        checkpoints=tuple(int(Path(path).name) for path in store.committed(paths.checkpoints)),
+    )
+
+
+def _state(held: bool, promoted: bool) -> RunState:
+    if held:
+        return "running"
+    return "finished" if promoted else "stopped"
+
+
+def _committed_updates(store: LocalStore, paths: RunPaths) -> list[str]:
+    manifests = sorted((store.home / paths.rounds).glob(f"*/update/{MANIFEST}"))
+    return [manifest.parent.relative_to(store.home).as_posix() for manifest in manifests]
+
+
+def _report(store: LocalStore, path: str) -> StepReport:
+    return StepReport.model_validate_json(store.file(path, "report.json").read_bytes())
+
+
+def _plain_accuracy(reports: list[StepReport]) -> float | None:
+    plain = reports[-1].of_kind("plain") if reports else None
+    return plain.accuracy if plain else None
+
+
+def _seconds_left(store: LocalStore, updates: list[str], rounds: int) -> float | None:
+    """From the mean distance of the last commits; the pauses of a stopped run fade out."""
+    recent = [manifest for path in updates[-10:] if (manifest := store.read(path)) is not None]
+    if len(recent) < 2 or len(updates) >= rounds:
+        return None
+    span = recent[-1].provenance.created - recent[0].provenance.created
+    return max(0.0, span.total_seconds()) / (len(recent) - 1) * (rounds - len(updates))
