@@ -68,16 +68,6 @@ class RunConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _sources_serve_training(self) -> Self:
-        names = [source.name for source in self.data.sources]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"data.sources: the name {twice[0]!r} is used twice; give each source its own")
-        if all(source.role == "evaluate" for source in self.data.sources):
-            raise ValueError("data.sources: every role is 'evaluate'; at least one source must have 'train'")
-        return self
-
-    @model_validator(mode="after")
     def _round_fills_its_updates(self) -> Self:
         if self.questions_per_round < self.method.iterations:
             raise ValueError(

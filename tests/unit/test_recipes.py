@@ -58,7 +58,7 @@ def test_an_override_replaces_a_whole_part():
         ("method.tau=1.5", "method.tau: expected less than or equal to 1; got 1.5"),
         ("learner.learning_rate=.nan", "learner.learning_rate: expected a finite number"),
         ("teacher={type: none}", "method 'zppo' asks a teacher"),
-        ("data.sources.1.name=chains", "the name 'chains' is used twice"),
+        ("data.sources.1.name=chains", "each source needs a name of its own"),
         ("questions_per_round=3", "each update needs a whole group"),
         ("data.sources.9.count=1", "expected a position from 0 to 1, got '9'"),
         ("rounds.x=1", "'rounds' holds the value 100"),
