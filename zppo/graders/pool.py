@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, Future, wait
 from contextlib import suppress
 from threading import Lock
 from typing import NamedTuple
@@ -63,29 +63,32 @@ class EquivalencePool:
         if not pairs:
             return {}
         pool = self._running()
-        verdicts: dict[Pair, Verdict | None] = dict.fromkeys(pairs)
-        with suppress(BrokenExecutor):  # a process died between two comparisons
-            futures = {pair: self._submit(pool, pair) for pair in pairs}
-            verdicts |= {pair: self._verdict(future) for pair, future in futures.items()}
+        futures: dict[Pair, Future[bool]] = {}
+        with suppress(RuntimeError):  # of a pool that broke: a process died between two comparisons
+            futures.update((pair, self._submit(pool, pair)) for pair in pairs)
+        verdicts: dict[Pair, Verdict | None] = dict.fromkeys(pairs) | {
+            pair: self._verdict(pool, future) for pair, future in futures.items()
+        }
         if None in verdicts.values():
             self._stop()
         return verdicts
 
     def _submit(self, pool: ProcessPool, pair: Pair) -> "Future[bool]":
-        last_resort = 2 * self._timeout + 5
+        last_resort = 2 * self._timeout + 1
         return pool.schedule(compare, args=(*pair, last_resort), timeout=self._timeout)
 
-    def _verdict(self, future: "Future[bool]") -> Verdict | None:
+    def _verdict(self, pool: ProcessPool, future: "Future[bool]") -> Verdict | None:
+        while not wait([future], timeout=1.0).done:
+            if not pool.active:  # what a broken pool had not taken up yet never gets done
+                return None
         error = future.exception()
-        if error is None:
-            return future.result()
         if isinstance(error, BrokenExecutor):
             return None
         if isinstance(error, TimeoutError):
             return f"no verdict within {self._timeout:g} s"
         if isinstance(error, ProcessExpired):
             return f"the grading process died (exit code {error.exitcode})"
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {error}" if error else future.result()
 
     def _running(self) -> ProcessPool:
         """The pool, started and known to work."""
