@@ -59,7 +59,7 @@ class Bars:
 
     def __init__(self) -> None:
         # Here, not above: rich costs a tenth of a second, and a log needs none of it.
-        from rich.console import Console  # noqa: PLC0415
+        from rich.console import Console
 
         self._console = Console()
 
@@ -70,7 +70,7 @@ class Bars:
     @contextmanager
     def track(self, title: str, total: int, done: int = 0) -> Iterator[Advance]:
         """Show work of `total` units, of which `done` were there before."""
-        from rich import progress  # noqa: PLC0415
+        from rich import progress
 
         columns = (
             progress.TextColumn("{task.description:<11}"),
