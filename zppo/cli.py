@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -155,17 +155,15 @@ def promote(name: Name, home: Home = RUNS) -> None:
 
 
 @app.command()
-def ui(
-    home: Home = RUNS,
-    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect page.")] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow page.")] = 5000,
-) -> None:
+def ui(home: Home = RUNS) -> None:
     """Serve the Prefect and MLflow pages of the runs until Ctrl-C."""
     from zppo.environment import prepare_environment
-    from zppo.servers import serve
 
     prepare_environment(home)
-    serve(home, prefect_port, mlflow_port, typer.echo)
+    from flows.servers import serve_pages
+
+    with suppress(KeyboardInterrupt):
+        serve_pages(home)
 
 
 @schema_app.command("export")

@@ -6,17 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.run import RunStatus
-
-
-def duration(seconds: float) -> str:
-    """A length of time with the two units that matter, such as `3 h 05 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours / 24:.1f} days"
+from zppo.progress import clock_text
 
 
 def status_table(runs: Sequence[RunStatus]) -> None:
@@ -41,7 +31,7 @@ def status_table(runs: Sequence[RunStatus]) -> None:
             run.method,
             run.student,
             f"{run.rounds_done}/{run.rounds}",
-            "-" if run.seconds_left is None else duration(run.seconds_left),
+            "-" if run.seconds_left is None else clock_text(run.seconds_left),
             _accuracy(run.plain_accuracy),
             _accuracy(run.validation[-1][1] if run.validation else None),
             str(run.checkpoints[-1]) if run.checkpoints else "-",
