@@ -106,9 +106,9 @@ def status(
         for each in found:
             typer.echo(each.model_dump_json())
     elif found:
-        from zppo.display import status_table
+        from zppo.display import status_text
 
-        status_table(found)
+        typer.echo(status_text(found))
     else:
         typer.echo(f"There are no runs under {home}. Start one with: zppo run pocket")
 
@@ -120,12 +120,12 @@ def check(
     tflops: Annotated[float, typer.Option(help="Sustained speed in TFLOP/s for the time estimate.")] = 0.02,
 ) -> None:
     """Validate a recipe and print its plan: tokens, memory, disk and time. Loads no model."""
-    from zppo.display import plan_tables
+    from zppo.display import plan_text
     from zppo.plan import make_plan
     from zppo.recipes import load_recipe
 
     config = load_recipe(recipe, overrides or ())
-    plan_tables(config, make_plan(config, tflops * 1e12))
+    typer.echo(plan_text(config, make_plan(config, tflops * 1e12)))
 
 
 @app.command()

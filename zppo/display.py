@@ -1,43 +1,81 @@
-"""Tables for the terminal."""
+"""Runs and plans as text for the terminal."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
-from rich.console import Console
-from rich.table import Table
+import yaml
 
+from schemas.config.run import RunConfig
 from schemas.run import RunStatus
+from zppo.plan import Estimate, Plan, Unit
 from zppo.progress import clock_text
 
+_PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
+_UNITS = {"tokens": "", "bytes": "B", "FLOP": "FLOP"}
 
-def status_table(runs: Sequence[RunStatus]) -> None:
-    """One row a run: how far it is and what it has reached."""
-    table = Table(box=None, pad_edge=False)
-    for heading in (
-        "run",
-        "state",
-        "method",
-        "student",
-        "rounds",
-        "left",
-        "plain",
-        "validation",
-        "checkpoint",
-    ):
-        table.add_column(heading, no_wrap=True)
-    for run in runs:
-        table.add_row(
-            run.name,
-            f"{run.state} ({run.process} on {run.host})" if run.process else run.state,
-            run.method,
-            run.student,
-            f"{run.rounds_done}/{run.rounds}",
-            "-" if run.seconds_left is None else clock_text(run.seconds_left),
-            _accuracy(run.plain_accuracy),
-            _accuracy(run.validation[-1][1] if run.validation else None),
-            str(run.checkpoints[-1]) if run.checkpoints else "-",
-        )
-    Console(soft_wrap=True).print(table)
+
+def status_text(runs: Sequence[RunStatus]) -> str:
+    """One line a run: how far it is and what it has reached."""
+    heading = ("run", "state", "method", "student", "rounds", "left", "plain", "validation", "checkpoint")
+    return _aligned([heading, *map(_status_row, runs)])
+
+
+def plan_text(config: RunConfig, plan: Plan) -> str:
+    """The resolved recipe, then every estimate with its arithmetic, and the totals."""
+    sections = (
+        ("Tokens of a round", plan.round_tokens),
+        ("Tokens besides the rounds", plan.run_tokens),
+        ("Memory", plan.memory),
+        ("Disk", plan.disk),
+        ("Compute", plan.compute),
+    )
+    return "\n".join(
+        [
+            yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=100),
+            "Estimates: upper bounds, every response at its limit.",
+            *(f"\n{title}\n{_estimates_text(estimates)}" for title, estimates in sections),
+            *(f"\n{note}" for note in plan.notes),
+        ]
+    )
+
+
+def amount(value: float, unit: Unit) -> str:
+    """A figure with three digits and a decimal prefix, or a length of time."""
+    if unit == "seconds":
+        return clock_text(value) if value < 48 * 3600 else f"{value / 86400:,.0f} days"
+    power = min(len(_PREFIXES) - 1, int(math.log10(max(value, 1))) // 3)
+    return f"{value / 1000**power:.3g} {_PREFIXES[power]}{_UNITS[unit]}".rstrip()
+
+
+def _status_row(run: RunStatus) -> tuple[str, ...]:
+    return (
+        run.name,
+        f"{run.state} ({run.process} on {run.host})" if run.process else run.state,
+        run.method,
+        run.student,
+        f"{run.rounds_done}/{run.rounds}",
+        "-" if run.seconds_left is None else clock_text(run.seconds_left),
+        _accuracy(run.plain_accuracy),
+        _accuracy(run.validation[-1][1] if run.validation else None),
+        str(run.checkpoints[-1]) if run.checkpoints else "-",
+    )
+
+
+def _estimates_text(estimates: Sequence[Estimate]) -> str:
+    rows = [(f"  {item.what}", amount(item.value, item.unit), f"= {item.how}") for item in estimates]
+    units = {item.unit for item in estimates}
+    if len(rows) > 1 and len(units) == 1:
+        rows.append(("  total", amount(sum(item.value for item in estimates), units.pop()), ""))
+    return _aligned(rows)
 
 
 def _accuracy(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _aligned(rows: Iterable[Sequence[str]]) -> str:
+    """Columns two spaces apart, each as wide as its widest cell."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from schemas.run import RunRecord
+from schemas.run import ResolvedModel, RunRecord
 from zppo.cli import main
 from zppo.layout import RunPaths
 from zppo.recipes import load_recipe
@@ -27,7 +27,8 @@ def call(*arguments):
 def store_run(home, name="first"):
     config = load_recipe("pocket")
     with LocalStore(home).commit(RunPaths(name).manifest, identify("run", {"recipe": config})) as staging:
-        record = RunRecord(name=name, recipe=config)
+        student = ResolvedModel(reference="pocket/student", digest="sha256:0")
+        record = RunRecord(name=name, recipe=config, student=student)
         (staging.directory / RUN_FILE).write_text(record.model_dump_json())
 
 
@@ -72,7 +73,10 @@ def test_bad_input_ends_with_code_2_and_one_message(arguments, said, capsys, tmp
 
 def test_debug_shows_the_traceback(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "zppo", "--debug", "run", "pokket"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "zppo", "--debug", "run", "pokket"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     assert "Traceback" in done.stderr
