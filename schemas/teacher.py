@@ -1,0 +1,58 @@
+"""Teacher responses drawn ahead of training, and the report on them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import Artifact, Fraction, Frozen
+
+PooledOutcome = Literal["correct", "wrong", "no_answer", "grader_error", "engine_error"]
+
+
+class PooledResponse(Frozen):
+    """One teacher response to one question, graded by the student's grader."""
+
+    index: int = Field(ge=0)
+    """Place among the question's responses as drawn."""
+    text: str
+    outcome: PooledOutcome
+    """An error keeps the response out of the pool; it is never a wrong answer."""
+    answer: str | None
+    """Content of the last box, if any."""
+    tokens: int = Field(default=0, ge=0)
+    """Tokens drawn; 0 where the response was not sampled by this program."""
+    cause: str = ""
+    """Of an error."""
+    summary: str | None = None
+    """The teacher's own short version of a correct response, where it writes them."""
+
+
+class AnsweredQuestion(Artifact):
+    """All responses to one question: one line of the journal by which precomputation resumes."""
+
+    question_id: str
+    responses: tuple[PooledResponse, ...]
+    seconds: float = Field(ge=0.0)
+    """Share of its batch's time."""
+
+
+class TeacherPool(Artifact):
+    """What a precomputed pool holds."""
+
+    teacher: Literal["model", "reference", "recorded"]
+    questions: int = Field(ge=0)
+    """Questions that the teacher was asked."""
+    covered: int = Field(ge=0)
+    """Questions with at least one correct response."""
+    coverage: Fraction
+    """Their share."""
+    responses: int = Field(ge=0)
+    """Responses in the pool."""
+    correct: int = Field(ge=0)
+    failed: int = Field(ge=0)
+    """Responses that could not be drawn or graded; they are not in the pool."""
+    summaries: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+    """Tokens drawn."""
+    seconds: float = Field(ge=0.0)
+    """Time of drawing, grading and compressing, over all sessions; says nothing about the content."""

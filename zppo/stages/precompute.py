@@ -1,0 +1,203 @@
+"""The precompute stage: teacher responses for the training questions, graded, ahead of training.
+
+Resumes by question: finished questions are lines of a journal in a directory of the caller's, synced to
+disk batch by batch. The same seeds give the same responses, whichever session draws them.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from schemas.question import Question
+from schemas.teacher import AnsweredQuestion, PooledResponse, TeacherPool
+from zppo.core.randomness import derive_seed
+from zppo.errors import StoreError
+from zppo.ports import Compressor, Grader, Original
+from zppo.teachers.pool import RESPONSES, valid, write_pool
+from zppo.teachers.sources import Ask, ResponseSource, SourceKind, grade_drawn
+
+JOURNAL, REPORT = "answered.jsonl", "report.json"
+
+
+@dataclass(frozen=True)
+class Precomputation:
+    """What is asked of whom."""
+
+    source: ResponseSource
+    grader: Grader
+    """The student's."""
+    responses: int
+    """Responses a question: `teacher_group_size * visits`."""
+    seed: int
+    """The run's."""
+    compressor: Compressor | None = None
+    """Summarises correct responses, where candidates are compressed by the teacher."""
+    batch_questions: int = 64
+    """Questions asked at once; the engine splits them further by its memory. What a crash can lose."""
+
+
+def precompute(
+    questions: Sequence[Question],
+    job: Precomputation,
+    partial: Path,
+    out: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> TeacherPool:
+    """Ask the teacher every question that the journal does not have, then write the pool.
+
+    Args:
+        questions: Training questions, each once.
+        job: Teacher, grader and counts.
+        partial: Directory of the journal; belongs to this job alone and survives crashes.
+        out: Empty directory; gets `responses.parquet` and `report.json`.
+        progress: Told (questions done, all questions) after every batch.
+    """
+    journal = Journal(partial)
+    finished = {answered.question_id for answered in journal.read()}
+    waiting = [question for question in questions if question.id not in finished]
+    done = len(questions) - len(waiting)
+    progress(done, len(questions))
+    for start in range(0, len(waiting), job.batch_questions):
+        batch = waiting[start : start + job.batch_questions]
+        journal.append(answer(batch, job))
+        done += len(batch)
+        progress(done, len(questions))
+
+    wanted = {question.id for question in questions}
+    write_pool(out / RESPONSES, (each for each in journal.read() if each.question_id in wanted))
+    report = summarize(job.source.kind, (each for each in journal.read() if each.question_id in wanted))
+    (out / REPORT).write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def answer(questions: Sequence[Question], job: Precomputation) -> list[AnsweredQuestion]:
+    """Draw, grade and summarise the responses to a batch of questions."""
+    start = time.perf_counter()
+    asks = [
+        Ask(
+            question,
+            tuple(derive_seed(job.seed, "teacher", question.id, index) for index in range(job.responses)),
+        )
+        for question in questions
+    ]
+    graded = grade_drawn(asks, job.source.draw(asks), job.grader)
+    if job.compressor is not None:
+        graded = _summarised(questions, graded, job.compressor, job.seed)
+    seconds = (time.perf_counter() - start) / max(len(questions), 1)
+    return [
+        AnsweredQuestion(question_id=question.id, responses=responses, seconds=seconds)
+        for question, responses in zip(questions, graded, strict=True)
+    ]
+
+
+def only_hard(questions: Sequence[Question], accuracies: Mapping[str, float], tau: float) -> list[Question]:
+    """The questions on which the base student's accuracy is below `tau`, or not known."""
+    return [question for question in questions if accuracies.get(question.id, 0.0) < tau]
+
+
+def summarize(teacher: SourceKind, answered: Iterator[AnsweredQuestion]) -> TeacherPool:
+    """Count what the pool holds."""
+    questions = covered = responses = correct = failed = summaries = tokens = 0
+    seconds = 0.0
+    for each in answered:
+        usable = valid(each)
+        right = [response for response in usable if response.outcome == "correct"]
+        questions += 1
+        covered += bool(right)
+        responses += len(usable)
+        correct += len(right)
+        failed += len(each.responses) - len(usable)
+        summaries += sum(response.summary is not None for response in right)
+        tokens += sum(response.tokens for response in each.responses)
+        seconds += each.seconds
+    return TeacherPool(
+        teacher=teacher,
+        questions=questions,
+        covered=covered,
+        coverage=covered / questions if questions else 0.0,
+        responses=responses,
+        correct=correct,
+        failed=failed,
+        summaries=summaries,
+        tokens=tokens,
+        seconds=seconds,
+    )
+
+
+class Journal:
+    """Finished questions, one JSON line each, appended and synced in batches."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open the journal in a directory, made if need be; a torn last line is dropped."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._path = directory / JOURNAL
+        self._path.touch()
+        _drop_torn_line(self._path)
+
+    def append(self, answered: Sequence[AnsweredQuestion]) -> None:
+        """Add questions; they are on disk when this returns."""
+        with self._path.open("ab") as file:
+            file.write(b"".join(each.model_dump_json().encode() + b"\n" for each in answered))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(self) -> Iterator[AnsweredQuestion]:
+        """All questions in the order added, one at a time.
+
+        Raises:
+            StoreError: A line is damaged.
+        """
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield AnsweredQuestion.model_validate_json(line)
+                except ValidationError as error:
+                    raise StoreError(
+                        f"{self._path}, line {number}: expected the teacher's responses to one question, but "
+                        f"{error.errors()[0]['msg']}; remove the file to ask the teacher again"
+                    ) from None
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off what a crash left after the last complete line."""
+    end = 0
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                end += len(line)
+    if end != path.stat().st_size:
+        os.truncate(path, end)
+
+
+def _summarised(
+    questions: Sequence[Question],
+    graded: Sequence[tuple[PooledResponse, ...]],
+    compressor: Compressor,
+    seed: int,
+) -> list[tuple[PooledResponse, ...]]:
+    """The same responses, the correct ones with the teacher's summary where it managed one."""
+    correct = [
+        (question.id, response)
+        for question, responses in zip(questions, graded, strict=True)
+        for response in responses
+        if response.outcome == "correct"
+    ]
+    summaries = compressor.compress(
+        [Original(text=response.text, answer=response.answer) for _, response in correct],
+        [derive_seed(seed, "compress", question_id, response.index) for question_id, response in correct],
+    )
+    by_place = {
+        (question_id, response.index): summary
+        for (question_id, response), summary in zip(correct, summaries, strict=True)
+    }
+    return [
+        tuple(
+            response.model_copy(update={"summary": by_place.get((question.id, response.index))})
+            for response in responses
+        )
+        for question, responses in zip(questions, graded, strict=True)
+    ]

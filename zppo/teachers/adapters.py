@@ -1,0 +1,91 @@
+"""Adapters of the port `Teacher`: a precomputed pool, and responses drawn online."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from schemas.teacher import PooledResponse
+from zppo.core.randomness import derive_seed, generator
+from zppo.core.values import TeacherResponse
+from zppo.errors import InputError
+from zppo.ports import Grader, TeacherAnswer, Visit
+from zppo.teachers.pool import PoolTable
+from zppo.teachers.sources import Ask, ResponseSource, grade_drawn
+
+WhenDry = Literal["plain", "reuse", "online"]
+
+
+class OnlineTeacher:
+    """Draws every response when it is asked, and has it graded by the student's grader."""
+
+    def __init__(self, source: ResponseSource, grader: Grader):
+        self._source = source
+        self._grader = grader
+
+    def respond(self, visits: Sequence[Visit]) -> list[TeacherAnswer]:
+        """Fresh responses; those that could not be drawn or graded are left out."""
+        asks = [Ask(visit.question, _seeds(visit)) for visit in visits]
+        drawn = self._source.draw(asks) if asks else []
+        graded = grade_drawn(asks, drawn, self._grader)
+        return [
+            TeacherAnswer(
+                responses=tuple(
+                    _online(visit, response) for response in pooled if not response.outcome.endswith("_error")
+                ),
+                served=0,
+                drawn=len(pooled),
+            )
+            for visit, pooled in zip(visits, graded, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class PoolTeacher:
+    """Serves precomputed responses: each visit of a question takes the next unused ones.
+
+    When they run out, `when_dry` decides: `plain` gives what is left, `reuse` adds responses of earlier
+    visits at random (never one twice in a visit), `online` has the rest drawn by `online`.
+    """
+
+    table: PoolTable
+    when_dry: WhenDry = "plain"
+    online: OnlineTeacher | None = None
+
+    def __post_init__(self) -> None:
+        if self.when_dry == "online" and self.online is None:
+            raise InputError("teacher.when_dry 'online' needs a teacher model; choose 'plain' or 'reuse'")
+
+    def respond(self, visits: Sequence[Visit]) -> list[TeacherAnswer]:
+        """Unused responses first."""
+        answers = [self._serve(visit) for visit in visits]
+        if self.online is None or self.when_dry != "online":
+            return answers
+        short = [index for index, visit in enumerate(visits) if answers[index].served < visit.count]
+        drawn = self.online.respond(
+            [replace(visits[i], count=visits[i].count - answers[i].served) for i in short]
+        )
+        for index, more in zip(short, drawn, strict=True):
+            responses = answers[index].responses + more.responses
+            answers[index] = replace(answers[index], responses=responses, drawn=more.drawn)
+        return answers
+
+    def _serve(self, visit: Visit) -> TeacherAnswer:
+        pool = self.table.responses(visit.question.id)
+        fresh = pool[visit.served : visit.served + visit.count]
+        used = pool[: visit.served]
+        missing = visit.count - len(fresh) if self.when_dry == "reuse" else 0
+        again = generator(visit.seed, "reuse").sample(used, min(missing, len(used)))
+        return TeacherAnswer(responses=(*fresh, *again), served=len(fresh), reused=len(again))
+
+
+def _seeds(visit: Visit) -> tuple[int, ...]:
+    return tuple(derive_seed(visit.seed, "online", index) for index in range(visit.count))
+
+
+def _online(visit: Visit, response: PooledResponse) -> TeacherResponse:
+    return TeacherResponse(
+        origin=f"online/{visit.seed}/{visit.question.id}#{response.index}",
+        text=response.text,
+        answer=response.answer,
+        correct=response.outcome == "correct",
+    )

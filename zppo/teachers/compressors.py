@@ -1,0 +1,119 @@
+r"""Adapters of the port `Compressor`: extractive, and by the teacher model."""
+
+import re
+from collections.abc import Callable, Sequence
+from string import Template
+
+from schemas.config.models import DecodingConfig
+from schemas.config.teacher import ExtractiveCompression, TeacherCompression
+from schemas.rollout import Compression
+from zppo.core.answers import last_box
+from zppo.core.compress import shorten
+from zppo.core.prompts import neutralise
+from zppo.errors import InputError
+from zppo.ports import Generation, GenerationRequest, Original, RolloutEngine
+from zppo.rendering import SETS, template_directory
+
+_SUMMARY = re.compile(r"<summary>((?:(?!<summary>).)*?)</summary>", re.DOTALL)
+
+
+class ExtractiveCompressor:
+    """Keeps the last steps and the boxed answer, of both authors alike; needs no model."""
+
+    kind: Compression = "extractive"
+
+    def __init__(self, config: ExtractiveCompression, count_tokens: Callable[[str], int]):
+        self._config = config
+        self._count_tokens = count_tokens
+
+    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[str | None]:
+        """The end of each response; None where nothing is left of it."""
+        return [
+            shorten(
+                original.text,
+                max_lines=self._config.max_lines,
+                max_tokens=self._config.max_tokens,
+                count_tokens=self._count_tokens,
+            )
+            for original in originals
+        ]
+
+
+class TeacherCompressor:
+    """Has the teacher rewrite each response under one prompt; it sees the response only."""
+
+    kind: Compression = "teacher"
+
+    def __init__(
+        self,
+        config: TeacherCompression,
+        engine: RolloutEngine,
+        decoding: DecodingConfig,
+        template: Template,
+        count_tokens: Callable[[str], int],
+    ):
+        """Keep the engine of the teacher.
+
+        Args:
+            config: The limits, in lines and in the student's tokens.
+            engine: Holds the teacher's weights.
+            decoding: How summaries are sampled.
+            template: The prompt, with `$response`.
+            count_tokens: Length of a text in the student's tokens.
+        """
+        self._config = config
+        self._engine = engine
+        self._decoding = decoding
+        self._template = template
+        self._count_tokens = count_tokens
+
+    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[str | None]:
+        """A summary of each response, a precomputed one where there is one.
+
+        None where the teacher failed: tags missing, the box changed, a limit exceeded.
+        """
+        missing = [index for index, original in enumerate(originals) if original.summary is None]
+        summaries = [original.summary for original in originals]
+        requests = [
+            GenerationRequest(f"compress#{i}", self._prompt(originals[i]), (seeds[i],)) for i in missing
+        ]
+        drawn = self._engine.generate(requests, self._decoding) if requests else []
+        for index, (response,) in zip(missing, drawn, strict=True):
+            if isinstance(response, Generation):
+                summaries[index] = self._checked(response.text, originals[index])
+        return summaries
+
+    def _prompt(self, original: Original) -> tuple[int, ...]:
+        return self._engine.encode(self._template.substitute(response=neutralise(original.text)))
+
+    def _checked(self, text: str, original: Original) -> str | None:
+        """The summary inside the tags, ended at its box, if it keeps the answer and both limits."""
+        found = _SUMMARY.findall(text)
+        if not found:
+            return None
+        box = last_box(found[-1])
+        summary = (found[-1][: box.end] if box else found[-1]).strip()
+        kept = (box.content if box else None) == original.answer
+        short = (
+            len(summary.splitlines()) <= self._config.max_lines
+            and self._count_tokens(summary) <= self._config.max_tokens
+        )
+        return summary if summary and kept and short else None
+
+
+def load_compression_template(name: str) -> Template:
+    """`compress.txt` of a template set, or the general one where the set has none.
+
+    Raises:
+        InputError: No such set, or the template's placeholders are not exactly `$response`.
+    """
+    path = template_directory(name) / "compress.txt"
+    if not path.is_file():
+        path = SETS / "general" / "compress.txt"
+    template = Template(path.read_text(encoding="utf-8").rstrip("\n"))
+    if (found := template.get_identifiers()) != ["response"]:
+        raise InputError(
+            f"{path} should have the placeholder $response and no other, but it has {found}; "
+            "write a literal $ as $$"
+        )
+    return template

@@ -1,0 +1,100 @@
+"""The precomputed teacher responses: a Parquet file, read lazily by question."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import groupby, islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.teacher import AnsweredQuestion, PooledResponse
+from zppo.core.values import TeacherResponse
+from zppo.errors import StoreError
+
+RESPONSES = "responses.parquet"
+POOL_SCHEMA = pa.schema(
+    [
+        pa.field("question_id", pa.string(), nullable=False),
+        pa.field("index", pa.int32(), nullable=False),  # place among the responses as drawn
+        pa.field("outcome", pa.string(), nullable=False),  # correct, wrong or no_answer
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("answer", pa.string()),  # null without a box
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("summary", pa.string()),  # null unless the teacher wrote one
+    ]
+)
+_ROW_GROUP_QUESTIONS = 64
+"""Questions read together: small enough for random access, large enough to compress."""
+
+
+def write_pool(path: Path, answered: Iterable[AnsweredQuestion]) -> None:
+    """Write the valid responses, in order, one question after the other; streams."""
+    questions = iter(answered)
+    with pq.ParquetWriter(path, POOL_SCHEMA, compression="zstd") as writer:
+        while part := list(islice(questions, _ROW_GROUP_QUESTIONS)):
+            rows = [_row(each.question_id, response) for each in part for response in valid(each)]
+            if rows:
+                writer.write_table(pa.Table.from_pylist(rows, POOL_SCHEMA))
+
+
+def valid(answered: AnsweredQuestion) -> list[PooledResponse]:
+    """The responses that were drawn and graded."""
+    return [response for response in answered.responses if not response.outcome.endswith("_error")]
+
+
+class PoolTable:
+    """Responses by question id. Holds the ids in memory; texts are read a row group at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the ids.
+
+        Raises:
+            StoreError: The file is missing or is no pool.
+        """
+        try:
+            self._file = pq.ParquetFile(path)
+            self._groups = _row_groups(self._file)
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"cannot read the teacher pool {path}: {error}") from error
+        self._read_group = lru_cache(maxsize=4)(self._read)
+
+    def __len__(self) -> int:
+        """Questions with at least one response."""
+        return len(self._groups)
+
+    def responses(self, question_id: str) -> tuple[TeacherResponse, ...]:
+        """All responses to a question in the order drawn; empty for one that is not in the pool."""
+        group = self._groups.get(question_id)
+        return () if group is None else self._read_group(group)[question_id]
+
+    def _read(self, group: int) -> dict[str, tuple[TeacherResponse, ...]]:
+        rows = self._file.read_row_group(group).to_pylist()
+        return {
+            question_id: tuple(
+                TeacherResponse(
+                    origin=f"pool/{question_id}#{row['index']}",
+                    text=row["text"],
+                    answer=row["answer"],
+                    correct=row["outcome"] == "correct",
+                    summary=row["summary"],
+                )
+                for row in of_question
+            )
+            for question_id, of_question in groupby(rows, key=lambda row: str(row["question_id"]))
+        }
+
+
+def _row(question_id: str, response: PooledResponse) -> dict[str, str | int | None]:
+    return {"question_id": question_id, **response.model_dump(exclude={"cause"})}
+
+
+def _row_groups(file: pq.ParquetFile) -> dict[str, int]:
+    """The row group that holds each question; no question is split between two."""
+    return {
+        question_id: group
+        for group in range(file.num_row_groups)
+        for question_id in file.read_row_group(group, columns=["question_id"])["question_id"]
+        .unique()
+        .to_pylist()
+    }
