@@ -212,8 +212,8 @@ class TorchLearner:
 
     @torch.no_grad()
     def _check_head(self) -> None:
-        """Compare the shortcut around the model's own logits with them, on one token."""
-        ids = torch.zeros((1, 1), dtype=torch.int64, device=self._model.device)
+        """Compare the shortcut around the model's own logits with them, on a few tokens."""
+        ids = torch.arange(8, device=self._model.device)[None]
         hidden = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state
         if not torch.equal(self._head(hidden), self._model(input_ids=ids, use_cache=False).logits):
             raise InputError(
