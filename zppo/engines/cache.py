@@ -6,14 +6,17 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 
 class PreallocatedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """Full-attention keys and values in buffers that grow by doubling.
+    """Full-attention keys and values in buffers that grow by doubling, up to `capacity` tokens.
 
     `DynamicLayer` copies all keys for each new token; here a token is written in place. `keys` and
     `values` are views of the used part, `[rows, heads, tokens, head_dim]`.
     """
 
-    _key_buffer: torch.Tensor
-    _value_buffer: torch.Tensor
+    def __init__(self, capacity: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._capacity = capacity
+        self._key_buffer = torch.empty(0)
+        self._value_buffer = torch.empty(0)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
@@ -21,13 +24,12 @@ class PreallocatedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         """Append the states of the new tokens, `[rows, heads, new, head_dim]`; return all of them."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-            self._key_buffer = key_states.new_empty(0)
-            self._value_buffer = value_states.new_empty(0)
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
-        if self._key_buffer.dim() != 4 or end > self._key_buffer.shape[-2]:
-            self._key_buffer = _grown(self.keys, key_states, start, 2 * end)
-            self._value_buffer = _grown(self.values, value_states, start, 2 * end)
+        if self._key_buffer.numel() == 0 or end > self._key_buffer.shape[-2]:
+            capacity = max(end, min(2 * end, self._capacity))
+            self._key_buffer = _grown(self.keys, key_states, start, capacity)
+            self._value_buffer = _grown(self.values, value_states, start, capacity)
         self._key_buffer[:, :, start:end] = key_states
         self._value_buffer[:, :, start:end] = value_states
         self.keys = self._key_buffer[:, :, :end]
@@ -37,8 +39,8 @@ class PreallocatedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def reorder_cache(self, beam_idx: torch.Tensor) -> None:
         """Keep (and repeat) the rows named; the next token allocates new buffers."""
         super().reorder_cache(beam_idx)  # type: ignore[arg-type]
-        self._key_buffer = self._key_buffer.new_empty(0)
-        self._value_buffer = self._value_buffer.new_empty(0)
+        self._key_buffer = torch.empty(0)
+        self._value_buffer = torch.empty(0)
 
 
 def _grown(used: torch.Tensor | None, like: torch.Tensor, length: int, capacity: int) -> torch.Tensor:
@@ -50,12 +52,14 @@ def _grown(used: torch.Tensor | None, like: torch.Tensor, length: int, capacity:
     return buffer
 
 
-def new_cache(config: PreTrainedConfig) -> Cache:
-    """An empty cache for a model; sliding and recurrent layers keep transformers' own classes."""
+def new_cache(config: PreTrainedConfig, capacity: int) -> Cache:
+    """An empty cache for sequences of up to `capacity` tokens.
+
+    Sliding and recurrent layers keep transformers' own classes.
+    """
     cache = DynamicCache(config=config)
     cache.layers = [
-        PreallocatedLayer() if type(layer) is DynamicLayer else layer  # type: ignore[no-untyped-call]
-        for layer in cache.layers
+        PreallocatedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache
 

@@ -101,7 +101,7 @@ def _prefill(model: PreTrainedModel, batch: Batch) -> _Live:
     columns = torch.arange(width + batch.limit, device=model.device)
     mask = (columns >= width - lengths[:, None]).long() if bool((lengths < width).any()) else None
     positions = (columns[:width] - (width - lengths)[:, None]).clamp_min(0)
-    cache = new_cache(model.config)
+    cache = new_cache(model.config, width + batch.limit)
     output = model(
         input_ids=prompts,
         attention_mask=None if mask is None else mask[:, :width],

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 
 import torch
 from transformers import PreTrainedModel
-from transformers.cache_utils import LinearAttentionCacheLayerMixin
+from transformers.cache_utils import DynamicCache, LinearAttentionCacheLayerMixin
 
 from schemas.config.models import DecodingConfig, TransformersEngineConfig
 from zppo.engines.batching import plan_batches
-from zppo.engines.cache import new_cache
 from zppo.engines.decoding import Drawn, decode
 from zppo.engines.sampling import Sampler
 from zppo.errors import InputError
@@ -118,7 +117,8 @@ def tolerates_left_padding(model: PreTrainedModel) -> bool:
     """
     takes_positions = "position_ids" in inspect.signature(model.forward).parameters
     recurrent = any(
-        isinstance(layer, LinearAttentionCacheLayerMixin) for layer in new_cache(model.config).layers
+        isinstance(layer, LinearAttentionCacheLayerMixin)
+        for layer in DynamicCache(config=model.config).layers
     )
     text_type = model.config.get_text_config(decoder=True).model_type
     return takes_positions and (not recurrent or text_type in _MASKS_ITS_PADDING)
