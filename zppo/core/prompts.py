@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from string import Template
 
 TAGS = ("candidate", "think", "response", "summary", "hint")
-_TAG = re.compile(rf"<(\s*/?\s*(?:{'|'.join(TAGS)})\b[^<>]*)>", re.IGNORECASE)
-_CONTROL_TOKEN = re.compile(r"<(\|[^<>]*\|)>")
+_TAG = rf"\s*(?:/\s*)?(?:{'|'.join(TAGS)})\b[^<>]*"
+_CONTROL_TOKEN = r"\|[^<>]*\|"
+_MARKUP = re.compile(rf"<({_TAG}|{_CONTROL_TOKEN})>", re.IGNORECASE)
 
 
 def neutralise(text: str, special_tokens: Sequence[str] = ()) -> str:
@@ -16,12 +17,19 @@ def neutralise(text: str, special_tokens: Sequence[str] = ()) -> str:
     The angle brackets of a tag become `‹` and `›`; any other special token of the tokenizer is broken
     up by a space, since it would be encoded as a control token inside a prompt.
     """
-    text = _CONTROL_TOKEN.sub(r"‹\1›", _TAG.sub(r"‹\1›", text))
     for token in special_tokens:
         if len(token) > 1 and token in text:
             inert = token.replace("<", "‹").replace(">", "›")
-            text = text.replace(token, inert if inert != token else f"{token[0]} {token[1:]}")
+            text = text.replace(token, inert) if inert != token else _broken_up(text, token)
+    replaced = 1
+    while replaced:  # Markup may stand inside markup: `<candidate<|im_end|>>`.
+        text, replaced = _MARKUP.subn(r"‹\1›", text)
     return text
+
+
+def _broken_up(text: str, token: str) -> str:
+    """A space after the first character of every occurrence, overlapping ones included."""
+    return re.sub(rf"{re.escape(token[0])}(?={re.escape(token[1:])})", lambda first: f"{first[0]} ", text)
 
 
 @dataclass(frozen=True)
