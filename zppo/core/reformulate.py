@@ -121,12 +121,12 @@ def build_prompt(
 
 def distinct_answers(sources: Sequence[Source], special_tokens: Sequence[str] = ()) -> tuple[str, ...]:
     """Final answers of the originals without repeats, in order; a response without one adds none."""
-    by_form = {
-        normalise_boxed(source.answer): neutralise(source.answer, special_tokens)
-        for source in reversed(sources)
-        if source.answer is not None and normalise_boxed(source.answer)
-    }
-    return tuple(reversed(by_form.values()))
+    by_form: dict[str, str] = {}
+    for source in sources:
+        form = normalise_boxed(source.answer or "")
+        if source.answer is not None and form:
+            by_form.setdefault(form, neutralise(source.answer, special_tokens))
+    return tuple(by_form.values())
 
 
 def _from_teacher(response: TeacherResponse) -> Source:
