@@ -53,7 +53,7 @@ class NcqAudit(Frozen):
     repeats_listed: Share
     """The parroting rate: answer equals one of the listed wrong answers."""
     matches_teacher: Share
-    """Answer equals the teacher's, which the prompt does not show."""
+    """Answer equals the teacher's, which the prompt does not show; of the rollouts whose question has one."""
 
 
 class BufferReport(Frozen):
@@ -115,9 +115,9 @@ class StepReport(Artifact):
     replayed_questions: int
     hard_questions: int
     easy: Share
-    """Plain prompts that are not hard, before the cap."""
+    """Plain groups that are not hard, before the cap; as in the next two, of those with a valid rollout."""
     eligible_bcq: Share
-    """Plain prompts that admit a BCQ, before the cap."""
+    """Plain groups that admit a BCQ, before the cap."""
     eligible_ncq: Share
     kinds: tuple[KindReport, ...]
     zero_advantage_groups: Share

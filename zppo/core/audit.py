@@ -10,22 +10,24 @@ from zppo.core.values import ratio
 
 def audit_bcq(groups: Iterable[Group]) -> BcqAudit:
     """Shares of BCQ rollouts that give the correct candidate's answer, the wrong one's, or neither."""
-    correct = wrong = total = 0
+    correct = wrong = neither = total = 0
     right_by_position, total_by_position = [0, 0], [0, 0]
     for group in groups:
-        by_author = {candidate.correct: candidate.answer for candidate in group.prompt.candidates}
+        by_verdict = {candidate.correct: candidate.answer for candidate in group.prompt.candidates}
         position = [candidate.correct for candidate in group.prompt.candidates].index(True)
         for rollout in group.rollouts:
             total += 1
-            correct += _same(rollout.answer, by_author.get(True))
-            wrong += _same(rollout.answer, by_author.get(False))
+            is_correct, is_wrong = (_same(rollout.answer, by_verdict.get(each)) for each in (True, False))
+            correct += is_correct
+            wrong += is_wrong
+            neither += not (is_correct or is_wrong)
             total_by_position[position] += 1
             right_by_position[position] += rollout.reward
     return BcqAudit(
         rollouts=total,
         correct_candidate=ratio(correct, total),
         wrong_candidate=ratio(wrong, total),
-        neither=ratio(total - correct - wrong, total),
+        neither=ratio(neither, total),
         accuracy_correct_first=ratio(right_by_position[0], total_by_position[0]),
         accuracy_correct_second=ratio(right_by_position[1], total_by_position[1]),
         correct_first=ratio(total_by_position[0], total),
@@ -39,18 +41,19 @@ def audit_ncq(groups: Iterable[Group], teacher_answers: Mapping[str, Sequence[st
         groups: The NCQ groups of a round.
         teacher_answers: By question id, the final answers of the teacher's correct responses.
     """
-    repeats = matches = total = 0
+    repeats = matches = total = comparable = 0
     for group in groups:
         listed = group.prompt.wrong_answers
         known = teacher_answers.get(group.question_id, ())
         for rollout in group.rollouts:
             total += 1
+            comparable += bool(known)
             repeats += any(_same(rollout.answer, answer) for answer in listed)
             matches += any(_same(rollout.answer, answer) for answer in known)
     return NcqAudit(
         rollouts=total,
         repeats_listed=ratio(repeats, total),
-        matches_teacher=ratio(matches, total),
+        matches_teacher=ratio(matches, comparable),
     )
 
 

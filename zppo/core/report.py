@@ -43,7 +43,7 @@ def step_report(
         drift: Sampler against learner.
         validation: At rounds with a checkpoint.
     """
-    plain = round_.of_kind("plain")
+    plain = [group for group in round_.of_kind("plain") if group.rollouts]
     hard = sum(is_hard(group.accuracy, tau) for group in plain)
     valid = [group for group in round_.groups if group.rollouts]
     rollouts = sum(len(group.rollouts) for group in valid)
