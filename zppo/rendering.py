@@ -23,25 +23,19 @@ def load_templates(name: str) -> Templates:
     """The template set of that name, or in that directory.
 
     Raises:
-        InputError: No such set, a file is missing, or a template lacks a placeholder.
+        InputError: No such set, a file is missing, or a template has other placeholders or another end than
+            the closing instruction.
     """
     directory = template_directory(name)
-    texts = {stem: _read(directory / f"{stem}.txt") for stem in PLACEHOLDERS}
-    for stem, wanted in PLACEHOLDERS.items():
-        found = set(Template(texts[stem]).get_identifiers())
-        if found != wanted:
-            raise InputError(
-                f"{directory / stem}.txt should have the placeholders {_listed(wanted)}, but it has "
-                f"{_listed(found)}; write a literal $ as $$"
-            )
+    read = {stem: _read(directory / f"{stem}.txt", wanted) for stem, wanted in PLACEHOLDERS.items()}
     optional = directory / f"{OPTIONAL}.txt"
     return Templates(
-        plain=Template(texts["plain"]),
-        bcq=Template(texts["bcq"]),
-        ncq=Template(texts["ncq"]),
-        candidate=Template(texts["candidate"]),
-        closing=texts["closing"],
-        no_answers=_read(optional) if optional.exists() else "",
+        plain=read["plain"],
+        bcq=read["bcq"],
+        ncq=read["ncq"],
+        candidate=read["candidate"],
+        closing=read["closing"].substitute(),
+        no_answers=_read(optional, set()).substitute() if optional.exists() else "",
     )
 
 
@@ -65,11 +59,23 @@ def templates_digest(name: str) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, wanted: set[str]) -> Template:
     try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
+        text = path.read_text(encoding="utf-8").rstrip("\n")
     except FileNotFoundError:
         raise InputError(f"the template set lacks {path}; copy it from {SETS / 'general'}") from None
+    template = Template(text)
+    found = set(template.get_identifiers())
+    if found != wanted or not template.is_valid():
+        raise InputError(
+            f"{path} should have the placeholders {_listed(wanted)}, but it has {_listed(found)}; write a "
+            "literal $ as $$"
+        )
+    if "closing" in wanted and not text.endswith(("$closing", "${closing}")):
+        raise InputError(
+            f"{path} should end with $closing, as every prompt does; it ends with {text[-40:]!r}"
+        )
+    return template
 
 
 def _listed(names: set[str]) -> str:
