@@ -68,7 +68,9 @@ def grade(
         for response in responses
         if isinstance(response, Generation)
     ]
-    grades = iter(grader.grade(pairs))
+    verdicts = grader.grade(pairs)
+    assert len(verdicts) == len(pairs), "a grader gives one grade a response"
+    grades = iter(verdicts)
     groups = []
     for draft, responses in zip(drafts, drawn, strict=True):
         graded = [

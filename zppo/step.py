@@ -190,22 +190,7 @@ def build_drafts(index: int, plans: Sequence[Plan], ports: Collector) -> list[Dr
     """Step 4, the texts: candidates shortened alike, then the prompts around them."""
     with ports.phase("teacher"):
         shortened = _shorten(index, plans, ports.compressor, ports.seed)
-    drafts = []
-    for plan, texts in zip(plans, shortened, strict=True):
-        kind = ports.compressor.kind
-        if any(text is None for text in texts):
-            kind, (texts,) = ports.extractive.kind, _shorten(index, [plan], ports.extractive, ports.seed)
-        prompt = reformulate.build_prompt(
-            plan,
-            [text or "" for text in texts],
-            kind,
-            ports.templates,
-            ports.engine.encode,
-            ports.special_tokens,
-        )
-        group_id = f"r{index}/{plan.question.id}/{plan.kind}"
-        drafts.append(Draft(group_id, plan.question, plan.plain.origin, prompt))
-    return drafts
+    return [_build_draft(index, plan, texts, ports) for plan, texts in zip(plans, shortened, strict=True)]
 
 
 def mini_batches(round_: Round, method: Method, seed: int) -> list[MiniBatch]:
@@ -249,6 +234,18 @@ def _plain_draft(index: int, question: Question, is_new: bool, ports: Collector)
     text = ports.templates.render_plain(question.text)
     prompt = Prompt(kind="plain", text=text, token_ids=ports.engine.encode(text))
     return Draft(f"r{index}/{question.id}/plain", question, "new" if is_new else "replay", prompt)
+
+
+def _build_draft(index: int, plan: Plan, texts: Sequence[str | None], ports: Collector) -> Draft:
+    kind = ports.compressor.kind
+    if None in texts:
+        kind = ports.extractive.kind
+        (texts,) = _shorten(index, [plan], ports.extractive, ports.seed)
+    shortened = [text for text in texts if text is not None]
+    prompt = reformulate.build_prompt(
+        plan, shortened, kind, ports.templates, ports.engine.encode, ports.special_tokens
+    )
+    return Draft(f"r{index}/{plan.question.id}/{plan.kind}", plan.question, plan.plain.origin, prompt)
 
 
 def _shorten(index: int, plans: Sequence[Plan], compressor: Compressor, seed: int) -> list[list[str | None]]:
