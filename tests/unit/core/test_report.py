@@ -1,0 +1,95 @@
+from schemas.buffer import BufferEvent, ReplayBuffer
+from schemas.report import StepReport, UpdateReport
+from schemas.rollout import Round, ServedResponses
+from tests.build import a_round, candidate, entry, group
+from zppo.core.report import step_report
+
+PAIR = (candidate("7", correct=True), candidate("8", correct=False))
+
+
+def report(round_: Round, advantages: tuple[float, ...] = (), **kwargs: object) -> StepReport:
+    settings = {"buffer": ReplayBuffer(), "events": (), "updates": (), "drift": None, "validation": None}
+    return step_report(round_, 0.5, advantages=advantages, **settings | kwargs)  # type: ignore[arg-type]
+
+
+def test_shares_of_prompts_are_taken_before_the_cap() -> None:
+    round_ = a_round(
+        group([1, 1], "easy"), group([0, 0], "a"), group([0, 0], "b"), group([0, 1], "even", replayed=True)
+    ).model_copy(update={"eligible_bcq": 1, "eligible_ncq": 2})
+    got = report(round_)
+    assert (got.new_questions, got.replayed_questions, got.hard_questions) == (3, 1, 2)
+    assert (got.easy, got.eligible_bcq, got.eligible_ncq) == (0.5, 0.25, 0.5)
+
+
+def test_a_group_without_a_valid_rollout_is_neither_easy_nor_hard() -> None:
+    got = report(a_round(group([1, 1], "easy"), group([0, 0], "hard"), group([], "lost", failures=2)))
+    assert (got.hard_questions, got.easy) == (1, 0.5)
+
+
+def test_a_round_without_any_valid_rollout_has_shares_of_nothing() -> None:
+    got = report(a_round(group([], "a", failures=4)))
+    assert (got.easy, got.zero_advantage_groups, got.positive_advantage_rollouts) == (None, None, None)
+    (plain,) = got.kinds
+    assert (plain.groups, plain.rollouts, plain.accuracy, plain.engine_errors) == (1, 0, None, 4)
+
+
+def test_kinds_are_reported_apart() -> None:
+    got = report(
+        a_round(
+            group([1, 0, 0, 0], answers=["7", "8", None, "8"], failures=1),
+            group([1, 1], kind="bcq", answers=["7", "7"], candidates=PAIR),
+            group([0, 0], kind="ncq", answers=["8", "9"], wrong_answers=("8",)),
+        )
+    )
+    plain, bcq, ncq = got.kinds
+    assert (plain.kind, plain.accuracy, plain.no_answer, plain.zero_advantage) == ("plain", 0.25, 0.25, 0.0)
+    assert (plain.prompt_tokens, plain.response_tokens, plain.engine_errors) == (3, 8, 1)
+    assert (bcq.accuracy, bcq.zero_advantage) == (1.0, 1.0)
+    assert (ncq.accuracy, ncq.zero_advantage) == (0.0, 1.0)
+    assert got.bcq is not None
+    assert got.bcq.correct_candidate == 1.0
+    assert got.ncq is not None
+    assert got.ncq.repeats_listed == 0.5
+    assert got.zero_advantage_groups == 2 / 3
+
+
+def test_rollouts_with_a_positive_advantage_are_a_share_of_all_valid_ones() -> None:
+    got = report(a_round(group([1, 0]), group([0, 0], "b")), advantages=(1.0, -1.0, 0.0, 0.0))
+    assert got.positive_advantage_rollouts == 0.25
+
+
+def test_without_an_update_no_rollout_has_a_positive_advantage() -> None:
+    assert report(a_round(group([0, 0]))).positive_advantage_rollouts == 0.0
+
+
+def test_the_teacher_is_reported_by_visit() -> None:
+    visits = (
+        ServedResponses(question_id="a", served=4, drawn=0, correct=2, correct_answers=("7",)),
+        ServedResponses(question_id="b", served=1, drawn=2, reused=1, correct=0),
+        ServedResponses(question_id="c", served=0, drawn=0, correct=0),
+    )
+    got = report(a_round(group([0, 0], "a")).model_copy(update={"teacher": visits})).teacher
+    assert (got.questions, got.with_correct, got.dry) == (3, 1, 1)
+    assert (got.served, got.drawn, got.reused) == (5, 2, 1)
+
+
+def test_the_buffer_is_reported_by_entry_accuracy_with_its_events() -> None:
+    buffer = ReplayBuffer(entries=(entry("a", 0.25), entry("b", 0.0), entry("c", 0.0)))
+    event = BufferEvent(
+        event="admit", question_id="c", entry_accuracy=0.0, accuracy=0.0, visits=1, admitted_round=1
+    )
+    got = report(a_round(group([0, 0], "c")), buffer=buffer, events=(event,)).buffer
+    assert (got.size, got.by_entry_accuracy, got.events) == (3, ((0.0, 2), (0.25, 1)), (event,))
+
+
+def test_updates_are_passed_through() -> None:
+    one = UpdateReport(
+        loss=0.1,
+        grad_norm=1.0,
+        entropy=0.5,
+        clip_low_fraction=0.0,
+        clip_high_fraction=0.0,
+        dual_clip_fraction=0.0,
+        tokens=9,
+    )
+    assert report(a_round(group([0, 1])), updates=(one, one)).updates == (one, one)
