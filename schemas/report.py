@@ -80,15 +80,18 @@ class TeacherReport(Frozen):
 
 
 class UpdateReport(Frozen):
-    """One optimizer update; means are over the response tokens of its mini-batch."""
+    """One optimizer update; loss and fractions are over the response tokens of its mini-batch."""
 
     loss: float
     grad_norm: float = Field(ge=0.0)
     entropy: float
+    """In nats, over the active tokens."""
     clip_low_fraction: Fraction
     clip_high_fraction: Fraction
     dual_clip_fraction: Fraction
     tokens: int
+    active_tokens: int
+    """Those of rollouts with an advantage; with none of them there was no update."""
 
 
 class DriftReport(Frozen):

@@ -1,8 +1,11 @@
+from dataclasses import fields
+
 from schemas.buffer import BufferEvent, ReplayBuffer
 from schemas.report import StepReport, UpdateReport
 from schemas.rollout import Round, ServedResponses
 from tests.build import a_round, candidate, entry, group
 from zppo.core.report import step_report
+from zppo.ports import UpdateStatistics
 
 PAIR = (candidate("7", correct=True), candidate("8", correct=False))
 
@@ -82,6 +85,10 @@ def test_the_buffer_is_reported_by_entry_accuracy_with_its_events() -> None:
     assert (got.size, got.by_entry_accuracy, got.events) == (3, ((0.0, 2), (0.25, 1)), (event,))
 
 
+def test_an_update_report_holds_every_statistic_of_an_update() -> None:
+    assert {field.name for field in fields(UpdateStatistics)} == set(UpdateReport.model_fields)
+
+
 def test_updates_are_passed_through() -> None:
     one = UpdateReport(
         loss=0.1,
@@ -91,5 +98,6 @@ def test_updates_are_passed_through() -> None:
         clip_high_fraction=0.0,
         dual_clip_fraction=0.0,
         tokens=9,
+        active_tokens=6,
     )
     assert report(a_round(group([0, 1])), updates=(one, one)).updates == (one, one)
