@@ -121,11 +121,13 @@ def check(
 ) -> None:
     """Validate a recipe and print its plan: tokens, memory, disk and time. Loads no model."""
     from zppo.display import plan_text
-    from zppo.plan import make_plan
+    from zppo.plan import find_shape, make_plan
     from zppo.recipes import load_recipe
 
     config = load_recipe(recipe, overrides or ())
-    typer.echo(plan_text(config, make_plan(config, tflops * 1e12)))
+    teacher = find_shape(config.teacher.model) if config.teacher.type == "model" else None
+    plan = make_plan(config, find_shape(config.student), teacher, tflops * 1e12)
+    typer.echo(plan_text(config, plan))
 
 
 @app.command()

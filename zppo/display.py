@@ -7,7 +7,8 @@ import yaml
 
 from schemas.config.run import RunConfig
 from schemas.run import RunStatus
-from zppo.plan import Estimate, Plan, Unit
+from zppo.plan import Plan
+from zppo.plan.estimates import Estimate, Unit
 from zppo.progress import clock_text
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
@@ -33,7 +34,7 @@ def plan_text(config: RunConfig, plan: Plan) -> str:
         [
             yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=100),
             "Estimates: upper bounds, every response at its limit.",
-            *(f"\n{title}\n{_estimates_text(estimates)}" for title, estimates in sections),
+            *(f"\n{title}\n{_estimates_text(estimates)}" for title, estimates in sections if estimates),
             *(f"\n{note}" for note in plan.notes),
         ]
     )

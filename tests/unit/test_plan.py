@@ -1,7 +1,6 @@
 """The estimates follow from the recipe by the arithmetic that they show."""
 
 import re
-from dataclasses import dataclass
 from math import prod
 
 import pytest
@@ -9,23 +8,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zppo.display import plan_text
-from zppo.plan import make_plan, train_questions
+from zppo.learners.head import MAX_CHUNK_LOGITS
+from zppo.models.shapes import ModelShape, TextShape
+from zppo.plan import find_shape, make_plan, resources
+from zppo.plan.tokens import train_questions
 from zppo.recipes import load_recipe, shipped_recipes
 
 
-@dataclass(frozen=True)
-class Size:
-    parameters: int = 1_000_000
-    layers: int = 4
-    hidden: int = 96
-    vocabulary: int = 70
+def shape(**fields):
+    known = {
+        "model_type": "llama",
+        "vocab_size": 70,
+        "hidden_size": 96,
+        "intermediate_size": 192,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "head_dim": 32,
+        "max_position_embeddings": 512,
+    }
+    return ModelShape(model="a model", text=TextShape(**(known | fields)), weight_bytes=4.0, sources=())
 
-    def cache_bytes(self, value_bytes: int) -> int:
-        return 2 * self.layers * self.hidden * value_bytes
 
-
-def plan(recipe, *overrides, size=None, rate=1e12):
-    return make_plan(load_recipe(recipe, overrides), size or Size(), Size(), rate)
+def plan(recipe, *overrides, student=None, rate=1e12):
+    return make_plan(load_recipe(recipe, overrides), student or shape(), shape(), rate)
 
 
 def value(estimates, what):
@@ -60,9 +66,9 @@ def test_checkpointing_trades_memory_for_compute():
     assert value(recomputed.compute, "updates") > value(kept.compute, "updates")
 
 
-@given(st.integers(1, 10**9), st.floats(1e9, 1e15))
-def test_time_is_compute_over_speed(parameters, rate):
-    made = plan("pocket", size=Size(parameters=parameters), rate=rate)
+@given(st.integers(1, 10**6), st.floats(1e9, 1e15))
+def test_time_is_compute_over_speed(vocabulary, rate):
+    made = plan("pocket", student=shape(vocab_size=vocabulary), rate=rate)
     *work, time = made.compute
     assert time.unit == "seconds"
     assert time.value == pytest.approx(sum(estimate.value for estimate in work) / rate)
@@ -71,9 +77,9 @@ def test_time_is_compute_over_speed(parameters, rate):
 def test_the_number_of_training_questions_is_known_for_generators_only():
     assert train_questions(load_recipe("pocket").data) == 2048
     assert train_questions(load_recipe("pocket", ["data.max_train=100"]).data) == 100
-    assert train_questions(load_recipe("qwen3-0.6b").data) is None
+    assert train_questions(load_recipe("qwen3-0.6b", ["data.max_train=null"]).data) is None
     assert train_questions(load_recipe("qwen3-0.6b", ["data.max_train=100"]).data) == 100
-    assert any("does not say how many" in note for note in plan("qwen3-0.6b").notes)
+    assert any("does not say how many" in note for note in plan("qwen3-0.6b", "data.max_train=null").notes)
 
 
 @pytest.mark.parametrize("recipe", shipped_recipes())
@@ -81,3 +87,22 @@ def test_the_text_shows_every_estimate(recipe):
     made = plan(recipe)
     shown = plan_text(load_recipe(recipe), made)
     assert all(estimate.how in shown for estimate in (*made.round_tokens, *made.memory, *made.compute))
+
+
+def test_a_model_of_unknown_shape_leaves_the_tokens_and_says_so():
+    config = load_recipe("pocket", ["student.model=some/model"])
+    made = make_plan(config, find_shape(config.student), None, 1e12)
+    assert made.round_tokens
+    assert not made.memory
+    assert any("some/model" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("recipe", ["qwen3-0.6b", "qwen3.5-0.8b"])
+def test_the_shapes_of_the_gpu_recipes_are_known_offline(recipe):
+    config = load_recipe(recipe)
+    made = make_plan(config, find_shape(config.student), None, 1e12)
+    assert 0.4e9 * 4 < value(made.memory, "student weights") < 1.0e9 * 4
+
+
+def test_the_logits_are_bounded_as_in_the_learner():
+    assert resources.MAX_CHUNK_LOGITS == MAX_CHUNK_LOGITS

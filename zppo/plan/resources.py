@@ -1,0 +1,106 @@
+"""Memory, disk and floating-point operations of a recipe."""
+
+from collections.abc import Iterable
+
+from schemas.config.run import RunConfig
+from schemas.config.teacher import ModelTeacher
+from zppo.models import size
+from zppo.models.shapes import ModelShape
+from zppo.plan.estimates import Estimate, product
+
+BYTES = {"float32": 4, "bfloat16": 2}
+ROLLOUT_TOKEN_BYTES = 12
+"""On disk, before compression: token id, log-probability and about four bytes of text."""
+MAX_CHUNK_LOGITS = 2**25
+"""Logits of a micro-batch that the learner has alive at a time."""
+ACTIVATION_VALUES = 17
+"""Values that one layer keeps for the backward pass, per token and hidden unit: 34 bytes at two bytes a
+value (Korthikanti et al. 2022, arXiv 2205.05198, equation 2, without the attention matrix)."""
+
+
+def memory(config: RunConfig, student: ModelShape, teacher: ModelShape | None) -> Iterable[Estimate]:
+    """Held in the training process; activations and key-value cache peak in turn."""
+    shape, value, batch = student.text, BYTES[config.student.dtype], config.learner.max_batch_tokens
+    weights = (("parameters", size.parameter_count(shape)), ("bytes", value))
+    yield product("student weights", "bytes", *weights)
+    yield product("gradients", "bytes", *weights)
+    yield product("optimizer (AdamW)", "bytes", ("moments", 2), *weights)
+    if config.learner.gradient_checkpointing:
+        # The input of every layer is kept, and one layer at a time has everything.
+        kept = ("layers + values in one layer", shape.num_hidden_layers + ACTIVATION_VALUES)
+    else:
+        kept = ("layers * values in a layer", shape.num_hidden_layers * ACTIVATION_VALUES)
+    tokens = ("learner.max_batch_tokens", batch)
+    yield product("activations", "bytes", tokens, ("hidden", shape.hidden_size), kept, ("bytes", value))
+    chunk = min(MAX_CHUNK_LOGITS, batch * shape.vocab_size)
+    yield product("logits of the update", "bytes", ("logits in a chunk", chunk), ("three in float32", 12))
+    cached = ("engine.max_batch_tokens", config.engine.max_batch_tokens)
+    per_token = ("bytes a token", size.cache_bytes_per_token(shape, value))
+    yield product("key-value cache", "bytes", cached, per_token)
+    if teacher is not None and isinstance(config.teacher, ModelTeacher):
+        stored = ("parameters", size.parameter_count(teacher.text))
+        yield product("teacher weights", "bytes", stored, ("bytes", _held_bytes(config.teacher, teacher)))
+
+
+def disk(
+    config: RunConfig, student: ModelShape, round_tokens: Iterable[Estimate], run_tokens: Iterable[Estimate]
+) -> Iterable[Estimate]:
+    """What a finished run leaves, before compression."""
+    responses = sum(item.value for item in round_tokens if item.what.endswith("responses"))
+    yield product(
+        "rounds",
+        "bytes",
+        ("rounds", config.rounds),
+        ("response tokens", responses),
+        ("bytes a token", ROLLOUT_TOKEN_BYTES),
+    )
+    kept = config.checkpoints.keep_last + config.checkpoints.keep_best + 1
+    yield product(
+        "checkpoints",
+        "bytes",
+        ("kept, the promoted one included", kept),
+        ("weights and moments", 3),
+        ("parameters", size.parameter_count(student.text)),
+        ("bytes", BYTES[config.student.dtype]),
+    )
+    pool = sum(item.value for item in run_tokens if item.what == "teacher pool")
+    if pool:
+        yield product("teacher pool", "bytes", ("tokens", pool), ("bytes of text a token", 4))
+
+
+def compute(
+    config: RunConfig,
+    student: ModelShape,
+    teacher: ModelShape | None,
+    round_tokens: Iterable[Estimate],
+    run_tokens: Iterable[Estimate],
+) -> Iterable[Estimate]:
+    """A backward pass costs two forward passes; attention scores are left out."""
+    tokens = {estimate.what: estimate.value for estimate in (*round_tokens, *run_tokens)}
+    prompts = sum(value for what, value in tokens.items() if what.endswith("prompts"))
+    responses = sum(value for what, value in tokens.items() if what.endswith("responses"))
+    rounds = ("rounds", config.rounds)
+    forward = size.forward_flops(student.text)
+    per_token = ("FLOP a token", forward)
+    # A group shares its prompt when it is sampled; each of its rollouts has it in the update.
+    yield product("student rollouts", "FLOP", rounds, ("tokens a round", prompts + responses), per_token)
+    rows = config.method.group_size * prompts + responses
+    passes = ("forward passes' worth", 4 if config.learner.gradient_checkpointing else 3)
+    yield product("updates", "FLOP", rounds, ("tokens a round", rows), passes, per_token)
+    held_out = tokens["validation"] + tokens["evaluation"]
+    yield product("validation and evaluation", "FLOP", ("tokens", held_out), per_token)
+    if "finding the hard questions" in tokens:
+        yield product(
+            "finding the hard questions", "FLOP", ("tokens", tokens["finding the hard questions"]), per_token
+        )
+    if teacher is not None:
+        asked = tokens.get("teacher pool", 0) + tokens.get("evaluation of the teacher", 0)
+        asked += config.rounds * tokens.get("teacher summaries", 0)
+        yield product(
+            "teacher", "FLOP", ("tokens", asked), ("FLOP a token", size.forward_flops(teacher.text))
+        )
+
+
+def _held_bytes(config: ModelTeacher, shape: ModelShape) -> float:
+    """Bytes of a weight in memory: quantised weights stay as they are stored."""
+    return shape.weight_bytes if shape.weight_bytes < BYTES["bfloat16"] else BYTES[config.model.dtype]
