@@ -73,6 +73,4 @@ class TeacherCompression(Config):
     max_lines: int = Field(default=5, ge=1)
 
 
-CompressionConfig = Annotated[
-    ExtractiveCompression | TeacherCompression, Field(discriminator="type")
-]
+CompressionConfig = Annotated[ExtractiveCompression | TeacherCompression, Field(discriminator="type")]

@@ -1,0 +1,163 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from string import Template
+
+import pytest
+
+from schemas.config.models import DecodingConfig
+from schemas.config.teacher import TeacherCompression
+from schemas.question import Question
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.grader import TextGrader
+from zppo.errors import StoreError
+from zppo.ports import GenerationFailure
+from zppo.stages.precompute import JOURNAL, Precomputation, only_hard, precompute
+from zppo.teachers.compressors import TeacherCompressor
+from zppo.teachers.pool import RESPONSES, PoolTable
+from zppo.teachers.sources import Ask, Drawn, ModelSource, ReferenceSource
+
+QUESTIONS = [Question(id=f"q{i}", source="s", text=f"number {i}", answer=str(i)) for i in range(10)]
+
+
+class SeededSource:
+    """Right or wrong by the seed; stops like a crash after so many batches."""
+
+    kind = "model"
+
+    def __init__(self, batches: int = 100) -> None:
+        self.batches = batches
+        self.asked: list[str] = []
+
+    def draw(self, asks: Sequence[Ask]) -> list[tuple[Drawn | GenerationFailure, ...]]:
+        if self.batches == 0:
+            raise KeyboardInterrupt
+        self.batches -= 1
+        self.asked += [ask.question.id for ask in asks]
+        return [
+            tuple(
+                Drawn(rf"{seed} \boxed{{{ask.question.answer if seed % 2 else 'x'}}}", 3)
+                for seed in ask.seeds
+            )
+            for ask in asks
+        ]
+
+
+def job(source: SeededSource) -> Precomputation:
+    return Precomputation(source, TextGrader(), responses=4, seed=1, batch_questions=3)  # type: ignore[arg-type]
+
+
+def run(home: Path, source: SeededSource, name: str = "out") -> tuple[bytes, dict[str, object]]:
+    out = home / name
+    out.mkdir(exist_ok=True)
+    report = precompute(QUESTIONS, job(source), home / f"partial-{name}", out)
+    return (out / RESPONSES).read_bytes(), report.model_dump(exclude={"seconds"})
+
+
+def test_every_question_gets_its_responses_and_the_report_counts_them(tmp_path: Path) -> None:
+    _, report = run(tmp_path, SeededSource())
+    table = PoolTable(tmp_path / "out" / RESPONSES)
+    responses = [table.responses(question.id) for question in QUESTIONS]
+    assert [len(each) for each in responses] == [4] * 10
+    correct = sum(each.correct for of_question in responses for each in of_question)
+    covered = sum(any(each.correct for each in of_question) for of_question in responses)
+    assert 0 < correct < 40
+    assert report == {
+        "schema_version": 1,
+        "teacher": "model",
+        "questions": 10,
+        "covered": covered,
+        "coverage": covered / 10,
+        "responses": 40,
+        "correct": correct,
+        "failed": 0,
+        "summaries": 0,
+        "tokens": 120,
+    }
+
+
+def test_an_interrupted_run_goes_on_by_question_and_ends_the_same(tmp_path: Path) -> None:
+    whole = run(tmp_path, SeededSource(), "whole")
+    first, second = SeededSource(batches=2), SeededSource()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, first)
+    assert run(tmp_path, second) == whole
+    assert first.asked + second.asked == [question.id for question in QUESTIONS]
+
+
+@pytest.mark.parametrize("torn", [1, 40])
+def test_a_torn_last_line_is_drawn_again(tmp_path: Path, torn: int) -> None:
+    whole = run(tmp_path, SeededSource(), "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, SeededSource(batches=1))
+    journal = tmp_path / "partial-out" / JOURNAL
+    journal.write_bytes(journal.read_bytes()[:-torn])
+    again = SeededSource()
+    assert run(tmp_path, again) == whole
+    assert again.asked[0] == "q2"
+
+
+def test_a_damaged_line_is_not_taken_for_a_finished_question(tmp_path: Path) -> None:
+    run(tmp_path, SeededSource())
+    journal = tmp_path / "partial-out" / JOURNAL
+    journal.write_bytes(b"{}\n" + journal.read_bytes())
+    with pytest.raises(StoreError, match="line 1"):
+        run(tmp_path, SeededSource())
+
+
+def test_a_finished_job_asks_nobody(tmp_path: Path) -> None:
+    once = run(tmp_path, SeededSource())
+    assert run(tmp_path, SeededSource(batches=0)) == once
+
+
+def test_progress_counts_questions_and_starts_where_the_journal_ends(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, SeededSource(batches=1))
+    precompute(
+        QUESTIONS,
+        job(SeededSource()),
+        tmp_path / "partial-out",
+        tmp_path / "out",
+        lambda *at: seen.append(at),
+    )
+    assert seen == [(3, 10), (6, 10), (9, 10), (10, 10)]
+
+
+def test_the_batch_size_does_not_change_the_pool(tmp_path: Path) -> None:
+    pools = []
+    for size in (1, 4, 64):
+        out = tmp_path / f"{size}"
+        out.mkdir()
+        precompute(QUESTIONS, replace(job(SeededSource()), batch_questions=size), tmp_path / f"p{size}", out)
+        pools.append((out / RESPONSES).read_bytes())
+    assert pools[0] == pools[1] == pools[2]
+
+
+def test_correct_responses_get_the_teachers_summary(tmp_path: Path) -> None:
+    script = {"q0": r"long long \boxed{0}", "q1": r"\boxed{7}"}
+    engine = ScriptedEngine(lambda id, index: script.get(id, r"<summary> short \boxed{0} </summary>"))
+    source = ModelSource(engine, lambda each: each.text, DecodingConfig())
+    compressor = TeacherCompressor(
+        TeacherCompression(), engine, DecodingConfig(), Template("$response"), lambda text: len(text.split())
+    )
+    report = precompute(
+        QUESTIONS[:2], Precomputation(source, TextGrader(), 2, 1, compressor), tmp_path / "partial", tmp_path
+    )
+    table = PoolTable(tmp_path / RESPONSES)
+    assert [each.summary for each in table.responses("q0")] == [r"short \boxed{0}"] * 2
+    assert [each.summary for each in table.responses("q1")] == [None, None]
+    assert (report.summaries, report.coverage) == (2, 0.5)
+
+
+def test_questions_without_a_reference_solution_lower_the_coverage(tmp_path: Path) -> None:
+    questions = [QUESTIONS[0].model_copy(update={"reference_solution": "so it is 0"}), QUESTIONS[1]]
+    report = precompute(
+        questions, Precomputation(ReferenceSource(), TextGrader(), 4, 1), tmp_path / "partial", tmp_path
+    )
+    assert (report.teacher, report.questions, report.responses, report.coverage) == ("reference", 2, 1, 0.5)
+
+
+def test_only_hard_or_unknown_questions_are_kept() -> None:
+    kept = only_hard(QUESTIONS[:3], {"q0": 0.5, "q1": 0.49}, 0.5)
+    assert [question.id for question in kept] == ["q1", "q2"]
