@@ -153,7 +153,7 @@ class DataConfig(Config):
     near_duplicates: NearDuplicates = NearDuplicates()
     max_bad_rows: Fraction = 0.01
     """The stage stops when more than this share of a source's rows is bad."""
-    memory_limit_mb: int = Field(default=1024, ge=64)
+    memory_limit_mb: int = Field(default=1024, ge=128)
     """Bound on the memory that preparation uses beyond the process itself."""
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ from zppo.data.text import content_digest
 
 _TABLES = """
 CREATE TABLE question (
-    position INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, id TEXT NOT NULL, source TEXT NOT NULL,
+    position INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL UNIQUE, id TEXT NOT NULL, source TEXT NOT NULL,
     kind TEXT NOT NULL, split TEXT NOT NULL, cap INTEGER NOT NULL, draw INTEGER NOT NULL
 );
 CREATE TABLE payload (position INTEGER PRIMARY KEY, file TEXT, line INTEGER, question TEXT);
@@ -46,6 +46,8 @@ class Discarded:
 
 class Staging:
     """Questions in the order they came, with their two places in a seeded random order.
+
+    No position is given twice, since the index of near duplicates remembers those of questions that left.
 
     `cap` orders the questions of a source for its cap, `draw` all questions for the splits. They are
     separate hashes of seed and id: a capped source keeps its smallest `cap`, and were that `draw` as
