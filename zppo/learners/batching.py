@@ -67,7 +67,7 @@ def collate(rows: Sequence[TrainingRow], device: torch.device) -> MicroBatch:
     advantages_B = np.array([row.advantage for row in rows], dtype=np.float32)
 
     def move(array: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(array).to(device, non_blocking=True)
+        return torch.from_numpy(array).to(device)
 
     return MicroBatch(
         input_ids_BL=move(ids_BL[:, :-1]),

@@ -1,6 +1,8 @@
 """Checkpoints of the torch learner."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,13 +26,17 @@ def tied_model(seed: int = 0) -> PreTrainedModel:
     config.tie_word_embeddings = True
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return LlamaForCausalLM(config)
+        return LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
 
 
-MODELS = {
-    **{name: (lambda seed=0, name=name: tiny_model(name, seed)) for name in ARCHITECTURES},
+def bfloat16_model(seed: int = 0) -> PreTrainedModel:
+    return tiny_model("llama", seed).bfloat16()
+
+
+MODELS: dict[str, Callable[..., PreTrainedModel]] = {
+    **{name: partial(tiny_model, name) for name in ARCHITECTURES},
     "tied": tied_model,
-    "bfloat16": lambda seed=0: tiny_model("llama", seed).to(torch.bfloat16),
+    "bfloat16": bfloat16_model,
     "qwen3_5 multimodal": multimodal_model,
 }
 
@@ -112,11 +118,13 @@ def damage_state(directory: Path) -> None:
     [damage_optimizer, drop_moment, drop_weight, truncate_weights, damage_state],
     ids=lambda f: f.__name__,
 )
-def test_a_damaged_checkpoint_raises_and_changes_nothing(harm: object, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_raises_and_changes_nothing(
+    harm: Callable[[Path], None], tmp_path: Path
+) -> None:
     learner = tiny_learner()
     learner.update(batch(0))
     learner.save(tmp_path)
-    harm(tmp_path)  # type: ignore[operator]
+    harm(tmp_path)
     model = tiny_model("llama", seed=1)
     before = weights(model)
     restored = tiny_learner(model)
