@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 from huggingface_hub import HfApi
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever version the hub uses
 
 from schemas.config.data import HubSource
 from zppo.data.files import require_columns

@@ -20,8 +20,10 @@ from zppo.data.text import content_digest
 
 _TABLES = """
 CREATE TABLE question (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL UNIQUE, id TEXT NOT NULL, source TEXT NOT NULL,
-    kind TEXT NOT NULL, split TEXT NOT NULL, cap INTEGER NOT NULL, draw INTEGER NOT NULL
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    key INTEGER NOT NULL UNIQUE,
+    id TEXT NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, split TEXT NOT NULL,
+    cap INTEGER NOT NULL, draw INTEGER NOT NULL
 );
 CREATE TABLE payload (position INTEGER PRIMARY KEY, file TEXT, line INTEGER, question TEXT);
 """

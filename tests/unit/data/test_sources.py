@@ -100,3 +100,9 @@ def test_reasoning_gym_serves_a_task_and_names_an_unknown_one() -> None:
     assert all(row["question"] and row["answer"] for row in rows)
     with pytest.raises(InputError, match="no 'nope'"):
         fields_of(ReasoningGymSource(name="g", task="nope"))
+
+
+def test_a_hub_that_does_not_answer_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(InputError, match=r"cannot resolve data set 'some/where'.*local directory"):
+        pin(HubSource(name="h", path="some/where"))
