@@ -76,7 +76,8 @@ class ModelScores(Frozen):
     role: Role
     model: str
     """As the recipe or the store names it."""
-    weights_sha256: Sha256
+    digest: str
+    """What identifies the weights: `sha256:…` over the checkpoint's files, or `commit:…` of the hub."""
     in_distribution: Score
     """Over the test questions of all training sources."""
     out_of_distribution: Score

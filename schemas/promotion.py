@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from schemas.base import Artifact, Fraction, Frozen, Name, Sha256
 from schemas.evaluation import Interval
 
@@ -13,7 +15,8 @@ class Contender(Frozen):
     """The challenger meets the champion, or the base where there is no champion yet."""
     model: str
     """Checkpoint, or version in the registry."""
-    weights_sha256: Sha256
+    digest: str
+    """What identifies the weights: `sha256:…` over the checkpoint's files, or `commit:…` of the hub."""
 
 
 class Difference(Frozen):
@@ -49,3 +52,17 @@ class PromotionDecision(Artifact):
     gates: tuple[Gate, ...]
     promoted: bool
     reason: str
+
+
+class Lineage(Frozen):
+    """Where a registered student comes from; its tags in the registry."""
+
+    run: Name
+    round: int = Field(ge=0)
+    student: str
+    """The base student that the run started from, with its digest."""
+    run_fingerprint: Sha256
+    checkpoint_fingerprint: Sha256
+    evaluation_fingerprint: Sha256
+    weights_sha256: Sha256
+    """Of the weights' file; of the sorted lines `<SHA-256>  <name>` where there are several."""

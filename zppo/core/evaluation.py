@@ -12,7 +12,7 @@ from zppo.core.statistics import mean, mean_interval
 def score_model(
     role: Role,
     model: str,
-    weights_sha256: str,
+    digest: str,
     answers: Sequence[EvaluationAnswer],
     config: EvaluationConfig,
     seed: int,
@@ -23,7 +23,7 @@ def score_model(
     return ModelScores(
         role=role,
         model=model,
-        weights_sha256=weights_sha256,
+        digest=digest,
         in_distribution=score(inside, config, seed),
         out_of_distribution=score(outside, config, seed),
         sources=tuple(_by_source(answers, config, seed)),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, JsonValue
 
 from schemas.manifest import Identity, Manifest
+from zppo.core.flatten import leaves
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,5 @@ def _leaves(identity: Identity) -> Iterator[tuple[str, str]]:
     yield "method_version", json.dumps(identity.method_version)
     for position, parent in enumerate(identity.parents):
         yield f"parents.{position}.{parent.stage}", parent.fingerprint
-    for name, value in identity.inputs.items():
-        yield from _flatten(name, value)
-
-
-def _flatten(path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _flatten(f"{path}.{key}", item)
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        for position, item in enumerate(value):
-            yield from _flatten(f"{path}.{position}", item)
-    else:
+    for path, value in leaves(identity.inputs):
         yield path, json.dumps(value, ensure_ascii=False)

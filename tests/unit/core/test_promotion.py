@@ -7,7 +7,7 @@ from zppo.core.promotion import decide
 
 
 def _contender(role: str) -> Contender:
-    return Contender(role=role, model=role, weights_sha256="0" * 64)
+    return Contender(role=role, model=role, digest="sha256:0")
 
 
 def _answers(right: dict[str, int], total: int = 100, failed: int = 0) -> list[EvaluationAnswer]:

@@ -16,9 +16,8 @@ import sys, time, os
 from pathlib import Path
 from zppo.stores.locks import exclusive
 with exclusive(Path(sys.argv[1])):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
     time.sleep(60)
 """
 

@@ -1,0 +1,35 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.evaluation import EvaluationAnswer
+from zppo.stores.answers import ANSWER_SCHEMA, read_answers, write_answers
+
+ANSWERS = st.lists(
+    st.builds(
+        EvaluationAnswer,
+        question_id=st.text(),
+        source=st.text(),
+        kind=st.text(),
+        in_distribution=st.booleans(),
+        sample=st.integers(0, 100),
+        outcome=st.sampled_from(["correct", "wrong", "engine_error"]),
+        answer=st.none() | st.text(),
+        tokens=st.integers(0, 2**31 - 1),
+        text=st.text(),
+    ),
+    max_size=5,
+)
+
+
+@given(ANSWERS)
+def test_answers_read_back_exactly(
+    tmp_path_factory: pytest.TempPathFactory, answers: list[EvaluationAnswer]
+) -> None:
+    file = tmp_path_factory.mktemp("answers") / "answers.parquet"
+    write_answers(file, answers)
+    assert read_answers(file) == answers
+
+
+def test_the_file_has_a_column_for_every_field() -> None:
+    assert ANSWER_SCHEMA.names == list(EvaluationAnswer.model_fields)

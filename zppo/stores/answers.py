@@ -1,0 +1,36 @@
+"""The responses of an evaluation as a Parquet file, one row each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.evaluation import EvaluationAnswer
+
+ANSWER_SCHEMA = pa.schema(
+    [
+        pa.field("question_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("in_distribution", pa.bool_(), nullable=False),
+        pa.field("sample", pa.int32(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("answer", pa.string()),  # null without a box
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+    ]
+)
+"""The fields of `EvaluationAnswer`."""
+
+
+def write_answers(file: Path, answers: Sequence[EvaluationAnswer]) -> None:
+    """Write the answers in their order."""
+    table = pa.Table.from_pylist([answer.model_dump() for answer in answers], schema=ANSWER_SCHEMA)
+    pq.write_table(table, file, compression="zstd")
+
+
+def read_answers(file: Path) -> list[EvaluationAnswer]:
+    """The answers that `write_answers` wrote."""
+    rows = pq.read_table(file, schema=ANSWER_SCHEMA).to_pylist()
+    return [EvaluationAnswer.model_validate(row) for row in rows]

@@ -1,0 +1,41 @@
+"""A connection to MLflow: quiet, without telemetry, and without anything ambient."""
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from zppo.errors import InputError
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # Every metric is in the store as well, so that waiting long for a server gains nothing.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+
+
+def connect(uri: str) -> "MlflowClient":
+    """A client of the tracking server or database at `uri`, for runs and registered models alike.
+
+    The import takes seconds, hence its place in here. Raises `InputError` when nothing answers.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    for library in ("mlflow", "alembic"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    try:
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise InputError(
+            f"MLflow does not answer at {uri}: {error}. Start it, or leave out `tracking_uri`: then a SQLite "
+            "file in the home directory is used"
+        ) from error
+    return client

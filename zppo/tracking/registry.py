@@ -1,0 +1,197 @@
+"""Registered students: checkpoints with their lineage, and which of them is the champion.
+
+A version is the checkpoint's own files, safetensors and JSON, as artifacts of the run that made it: no
+pickle, and independent of what becomes of the run's directory.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from schemas.promotion import Lineage
+from zppo.errors import InputError, StoreError
+from zppo.tracking.client import connect
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+_PREFIX = "zppo."
+_FILES = "zppo.files_sha256"
+_REFERENCE = re.compile(r"models:/([^/@]+)/(\d+)")
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """One version of a registered model."""
+
+    model: str
+    version: int
+    source: str
+    """URI of its files."""
+    files_sha256: str
+    """Over names and contents of its files."""
+    tags: Mapping[str, str]
+
+    @property
+    def reference(self) -> str:
+        """As a recipe names it: `models:/NAME/VERSION`."""
+        return f"models:/{self.model}/{self.version}"
+
+
+class ModelRegistry:
+    """Versions of students in MLflow's registry."""
+
+    def __init__(self, uri: str, downloads: Path) -> None:
+        """Connect to the registry.
+
+        Args:
+            uri: Of a server or a database.
+            downloads: Where versions are put that do not lie on this machine's file system.
+        """
+        self._client = connect(uri)
+        self._uri = uri
+        self._downloads = downloads
+
+    def register(self, model: str, files: Sequence[Path], lineage: Lineage, run_id: str) -> RegisteredVersion:
+        """Register a checkpoint; the same weights of the same checkpoint are registered once.
+
+        Args:
+            model: Name of the registered model, made where it does not exist.
+            files: What transformers loads: weights, configuration, tokenizer.
+            lineage: Where the weights come from.
+            run_id: MLflow's id of the run that made them.
+        """
+        digest = files_digest(files)
+        known = self._find(model, lineage, digest)
+        if known is not None:
+            return known
+        self._make_model(model)
+        folder = f"model/{lineage.checkpoint_fingerprint[:16]}-{digest[:16]}"
+        for file in files:
+            self._client.log_artifact(run_id, str(file), folder)
+        root = self._client.get_run(run_id).info.artifact_uri
+        created = self._client.create_model_version(
+            model,
+            f"{root}/{folder}",
+            run_id=run_id,
+            tags={**_tags(lineage), _FILES: digest},
+            await_creation_for=0,
+        )
+        return _version(created)
+
+    def champion(self, model: str) -> RegisteredVersion | None:
+        """The version that the alias points to, None where there is none."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _version(self._client.get_model_version_by_alias(model, CHAMPION))
+        except MlflowException as error:
+            # The registry has no single code for "no such alias" and "no such model".
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def crown(self, version: RegisteredVersion) -> None:
+        """Make a version the champion of its model."""
+        self._client.set_registered_model_alias(version.model, CHAMPION, str(version.version))
+
+    def resolve(self, reference: str, model: str) -> RegisteredVersion:
+        """The pinned version behind `champion` (of `model`) or `models:/NAME/VERSION`.
+
+        Raises `InputError`, naming what there is, when there is no such version.
+        """
+        if reference == CHAMPION:
+            found = self.champion(model)
+            if found is None:
+                raise InputError(
+                    f"student 'champion': the registered model {model!r} has no champion yet. Run a recipe "
+                    "with another student first, or name a checkpoint"
+                )
+            return found
+        match = _REFERENCE.fullmatch(reference)
+        if match is None:
+            raise InputError(f"expected 'champion' or 'models:/NAME/VERSION', got {reference!r}")
+        return self._get(match[1], int(match[2]))
+
+    def directory(self, version: RegisteredVersion) -> Path:
+        """Where the files of a version lie on this machine, downloaded if need be and checked.
+
+        Raises `StoreError` when they are not what was registered.
+        """
+        location = urlparse(version.source)
+        if location.scheme in ("", "file"):
+            directory = Path(unquote(location.path))
+        else:
+            directory = self._download(version)
+        found = files_digest(sorted(directory.glob("*"))) if directory.is_dir() else "no directory"
+        if found != version.files_sha256:
+            raise StoreError(
+                f"{version.reference} in {directory} is damaged: expected SHA-256 {version.files_sha256}, "
+                f"found {found}. Restore its files, or name another version"
+            )
+        return directory
+
+    def _find(self, model: str, lineage: Lineage, digest: str) -> RegisteredVersion | None:
+        tag = f"{_PREFIX}checkpoint_fingerprint"
+        query = (
+            f"name = '{model}' and tags.`{tag}` = '{lineage.checkpoint_fingerprint}' "
+            f"and tags.`{_FILES}` = '{digest}'"
+        )
+        found = self._client.search_model_versions(query, max_results=1)
+        return _version(found[0]) if found else None
+
+    def _get(self, model: str, number: int) -> RegisteredVersion:
+        versions = [_version(each) for each in self._client.search_model_versions(f"name = '{model}'")]
+        for version in versions:
+            if version.version == number:
+                return version
+        known = ", ".join(str(version.version) for version in reversed(versions)) or "none"
+        raise InputError(f"models:/{model}/{number} is not in the registry; versions of {model!r}: {known}")
+
+    def _make_model(self, model: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _download(self, version: RegisteredVersion) -> Path:
+        from mlflow.artifacts import download_artifacts
+
+        parent = self._downloads / version.model / str(version.version)
+        directory = parent / version.source.rstrip("/").rsplit("/", 1)[-1]
+        if not directory.is_dir() or files_digest(sorted(directory.glob("*"))) != version.files_sha256:
+            parent.mkdir(parents=True, exist_ok=True)
+            download_artifacts(artifact_uri=version.source, dst_path=str(parent), tracking_uri=self._uri)
+        return directory
+
+
+def files_digest(files: Sequence[Path]) -> str:
+    """SHA-256 over the names and contents of files, in the order of their names."""
+    lines = []
+    for file in sorted(files, key=lambda path: path.name):
+        with file.open("rb") as content:
+            lines.append(f"{hashlib.file_digest(content, 'sha256').hexdigest()}  {file.name}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _tags(lineage: Lineage) -> dict[str, str]:
+    return {f"{_PREFIX}{name}": str(value) for name, value in lineage.model_dump(mode="json").items()}
+
+
+def _version(found: "ModelVersion") -> RegisteredVersion:
+    tags = dict(found.tags)
+    return RegisteredVersion(
+        model=found.name,
+        version=int(found.version),
+        source=found.source or "",
+        files_sha256=tags.get(_FILES, ""),
+        tags=tags,
+    )
