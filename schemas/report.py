@@ -141,15 +141,9 @@ class StepReport(Artifact):
 
 
 class RoundTimings(Artifact):
-    """Seconds of the phases of a round; outside every identity."""
+    """Seconds of a round; outside every identity."""
 
     round: int
-    collect: float = 0.0
-    student: float = 0.0
-    """Generation of the student's rollouts."""
-    teacher: float = 0.0
-    """Teacher responses and compression."""
-    grading: float = 0.0
-    update: float = 0.0
-    validation: float = 0.0
-    checkpoint: float = 0.0
+    seconds: dict[str, float]
+    """By phase: `collect` (all of it; within it `student`, `teacher`, `grading`), `update`, `drift`,
+    `validation`, `checkpoint`."""

@@ -8,12 +8,27 @@ from schemas.base import Artifact, Fraction, Frozen, Name
 from schemas.config.run import RunConfig
 
 
+class ResolvedModel(Frozen):
+    """A model reference pinned to bytes when the run was opened."""
+
+    reference: str
+    """What it is loaded from: a directory, a hub name, or `models:/NAME/VERSION`."""
+    revision: str | None = None
+    """Hub commit."""
+    digest: str
+    """Identity of its weights, tokenizer and configuration."""
+
+
 class RunRecord(Artifact):
     """What a run computes: `run.json` in its first artifact."""
 
     name: Name
     recipe: RunConfig
-    """With every default written out."""
+    """As asked, with every default written out."""
+    student: ResolvedModel
+    """What `student.model` stood for: `champion` becomes a registered version."""
+    teacher: ResolvedModel | None = None
+    """Where the teacher is a model."""
 
 
 RunState = Literal["running", "stopped", "finished"]

@@ -33,6 +33,16 @@ class RunPaths:
         return f"{self.rounds}/{index:05d}/update"
 
     @property
+    def base(self) -> str:
+        """Validation of the base student."""
+        return f"{self.root}/base"
+
+    @property
+    def summary(self) -> str:
+        """Directory of what a person reads at the end; derived, so not an artifact."""
+        return f"{self.root}/summary"
+
+    @property
     def checkpoints(self) -> str:
         """Parent of all checkpoints."""
         return f"{self.root}/checkpoints"

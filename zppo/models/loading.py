@@ -104,7 +104,7 @@ def digest(reference: ModelReference) -> str:
     if reference.name == smollm2.NAME:
         return f"sha256:{smollm2.digest()}"
     directory = checkpoint_directory(reference)
-    lines = [f"{_sha256(path)}  {path.name}\n" for path in _files(directory)]
+    lines = [f"{_sha256(path)}  {path.name}\n" for path in checkpoint_files(directory)]
     return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
 
 
@@ -229,7 +229,7 @@ def _check_files(name: str, directory: Path) -> None:
         raise InputError(f"model {name!r}: {directory} holds no tokenizer; save one beside the weights")
 
 
-def _files(directory: Path) -> list[Path]:
+def checkpoint_files(directory: Path) -> list[Path]:
     found = {path for pattern in _FILES for path in directory.glob(pattern) if path.is_file()}
     return sorted(found, key=lambda path: path.name)
 

@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from pydantic import TypeAdapter
+
 from schemas.manifest import Identity, Manifest
 from schemas.question import Question
 from schemas.report import DriftReport, RoundTimings, StepReport, UpdateReport, ValidationReport
@@ -26,7 +28,7 @@ from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 from zppo.stores.rounds import read_round, write_round
 
-REPORT, TIMINGS = "report.json", "timings.json"
+REPORT, TIMINGS, VALIDATION = "report.json", "timings.json", "validation.json"
 DRIFT_SAMPLE = 32
 """Rollouts of a round that the learner scores as well."""
 REPLAY_TOLERANCE = 1e-2
@@ -39,7 +41,8 @@ class Training:
     """What the rounds of a run need."""
 
     paths: RunPaths
-    run: Manifest
+    parents: Sequence[Manifest]
+    """What round 1 descends from: the run, its prepared data, its teacher pool."""
     store: LocalStore
     method: Method
     rounds: int
@@ -67,6 +70,18 @@ class Trainer:
         self._round: Round | None = None
         """The round collected last, so that `update` need not read it again."""
 
+    def validate_base(self) -> str:
+        """Accuracy of the base student on the validation split; returns its path."""
+        its, path = self._its, self._its.paths.base
+        identity = identify("base", {}, its.parents)
+        if its.store.find(path, identity) is None:
+            self._be_at(0)
+            validation = its.validate()
+            with its.store.commit(path, identity) as staging:
+                content = validation.model_dump_json() if validation else "null"
+                (staging.directory / VALIDATION).write_text(content)
+        return path
+
     def remaining(self) -> range:
         """Rounds whose update is not committed."""
         return range(committed_rounds(self._its.store, self._its.paths) + 1, self._its.rounds + 1)
@@ -90,7 +105,8 @@ class Trainer:
         if its.store.find(path, identity) is not None:
             return path
         state, round_ = self._be_at(index - 1), self._collected(index)
-        drift = self._drift(round_)
+        with its.phases.phase("drift"):
+            drift = self._drift(round_)
         self._state = None
         with its.phases.phase("update"):
             updated = step.update(round_, its.method, its.seed, its.learner)
@@ -106,7 +122,7 @@ class Trainer:
             drift,
             validation,
         )
-        timings = _timings(index, its.phases.take())
+        timings = RoundTimings(round=index, seconds=its.phases.take())
         with its.store.commit(path, identity) as staging:
             (staging.directory / REPORT).write_text(report.model_dump_json(indent=1))
             (staging.directory / TIMINGS).write_text(timings.model_dump_json(indent=1))
@@ -135,8 +151,8 @@ class Trainer:
             if not math.isclose(again.grad_norm, before.grad_norm, rel_tol=REPLAY_TOLERANCE, abs_tol=1e-6):
                 raise StoreError(
                     f"replaying round {index} gave gradient norm {again.grad_norm}, but {before.grad_norm} "
-                    "is recorded: this is another machine, thread count or library version than the run began "
-                    "on. Resume it there, or start a new run"
+                    "is recorded: this is another machine, thread count or library version than the run "
+                    "began on. Resume it there, or start a new run"
                 )
         return step.advance(state, round_, its.method)[0]
 
@@ -182,8 +198,8 @@ class Trainer:
         return drift
 
     def _collect_identity(self, index: int) -> Identity:
-        before = self._its.run if index == 1 else self._existing(self._its.paths.update(index - 1))
-        return identify("collect", {"round": index}, [before])
+        before = self._its.parents if index == 1 else [self._existing(self._its.paths.update(index - 1))]
+        return identify("collect", {"round": index}, before)
 
     def _update_identity(self, index: int) -> Identity:
         return identify("update", {"round": index}, [self._existing(self._its.paths.collect(index))])
@@ -212,6 +228,14 @@ def read_reports(store: LocalStore, paths: RunPaths) -> list[StepReport]:
     return [read_report(store, paths, index) for index in range(1, committed_rounds(store, paths) + 1)]
 
 
+def read_base(store: LocalStore, paths: RunPaths) -> ValidationReport | None:
+    """Validation of the base student; None without a validation split, or before training."""
+    if store.read(paths.base) is None:
+        return None
+    content = store.file(paths.base, VALIDATION).read_bytes()
+    return TypeAdapter(ValidationReport | None).validate_json(content)
+
+
 def read_timings(store: LocalStore, paths: RunPaths, index: int) -> RoundTimings:
     """The seconds of a committed round."""
     return RoundTimings.model_validate_json(store.file(paths.update(index), TIMINGS).read_bytes())
@@ -219,7 +243,3 @@ def read_timings(store: LocalStore, paths: RunPaths, index: int) -> RoundTimings
 
 def _reports(statistics: Iterable[UpdateStatistics]) -> list[UpdateReport]:
     return [UpdateReport(**asdict(each)) for each in statistics]
-
-
-def _timings(index: int, seconds: dict[str, float]) -> RoundTimings:
-    return RoundTimings.model_validate({"round": index, **seconds})

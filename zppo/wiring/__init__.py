@@ -1,0 +1,1 @@
+"""Recipe -> ports and stages: the only place that knows every adapter."""

@@ -1,0 +1,138 @@
+"""An opened run: its recipe, its store, and its adapters, each built when it is first needed."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+
+from schemas.config.models import ModelConfig
+from schemas.config.run import RunConfig, Runtime
+from schemas.config.teacher import ModelTeacher
+from schemas.manifest import Manifest
+from schemas.question import Split
+from schemas.run import ResolvedModel, RunRecord
+from zppo.core.method import Method, resolve_method
+from zppo.core.prompts import Templates
+from zppo.data.table import QuestionTable
+from zppo.graders.rules import RuleGrader
+from zppo.layout import RunPaths
+from zppo.progress import Progress, choose_progress
+from zppo.rendering import load_templates, templates_digest
+from zppo.runs import RUN_FILE, read_run, run_names
+from zppo.stages.train import committed_rounds
+from zppo.stores.identity import identify
+from zppo.stores.local import LocalStore
+from zppo.stores.locks import exclusive
+from zppo.wiring.models import LoadedModel, pin
+
+
+class RunContext:
+    """One run, held by this process."""
+
+    def __init__(
+        self, record: RunRecord, manifest: Manifest, runtime: Runtime, store: LocalStore, stack: ExitStack
+    ) -> None:
+        self.record = record
+        self.config = record.recipe
+        self.name = record.name
+        self.manifest = manifest
+        self.runtime = runtime
+        self.store = store
+        self.paths = RunPaths(record.name)
+        self.progress: Progress = choose_progress()
+        self._stack = stack
+
+    @cached_property
+    def method(self) -> Method:
+        """The resolved method."""
+        return resolve_method(self.config.method)
+
+    @cached_property
+    def templates(self) -> Templates:
+        """The student's prompt templates."""
+        return load_templates(self.config.student.templates)
+
+    @cached_property
+    def student(self) -> LoadedModel:
+        """The base student; training changes the weights of its module in place."""
+        return self.load(self.config.student, self.record.student)
+
+    @cached_property
+    def teacher(self) -> LoadedModel | None:
+        """The teacher, where it is a model."""
+        if not isinstance(self.config.teacher, ModelTeacher) or self.record.teacher is None:
+            return None
+        return self.load(self.config.teacher.model, self.record.teacher)
+
+    @cached_property
+    def grader(self) -> RuleGrader:
+        """The student's grader; it grades the teacher too."""
+        return self._stack.enter_context(RuleGrader(self.config.grader, self.runtime.grading_processes))
+
+    def count_prompt_tokens(self, question: str) -> int:
+        """Tokens of a question's whole plain prompt, chat template and closing instruction included."""
+        return len(self.student.tokenizer.encode(self.templates.render_plain(question)))
+
+    def load(self, config: ModelConfig, resolved: ResolvedModel) -> LoadedModel:
+        """A model for this run; nothing is loaded yet."""
+        return LoadedModel(config, resolved, self.config, self.runtime)
+
+    def committed(self, path: str) -> Manifest:
+        """The manifest of an artifact that must be there by now."""
+        manifest = self.store.read(path)
+        assert manifest is not None, f"{path} comes first"
+        return manifest
+
+    def committed_rounds(self) -> int:
+        """Rounds whose update is committed."""
+        return committed_rounds(self.store, self.paths)
+
+    def questions(self, prepared: str, split: Split) -> QuestionTable:
+        """The questions of one split of the prepared data."""
+        return QuestionTable(self.store.file(prepared, f"{split}.parquet"))
+
+
+@contextmanager
+def open_run(config: RunConfig, name: str, runtime: Runtime) -> Iterator[RunContext]:
+    """Open a new run, or one that exists, and hold it until the block ends.
+
+    Raises:
+        InputError: A model or template set cannot be found.
+        StoreError: Another process holds the run, or it was made from another recipe; the message lists
+            what changed.
+    """
+    store, paths = LocalStore(runtime.home), RunPaths(name)
+    with exclusive(store.home / paths.root), ExitStack() as stack:
+        record = _record(config, name, runtime)
+        identity = identify(
+            "run",
+            {"name": name, **_identity_of(record), "templates": templates_digest(config.student.templates)},
+        )
+        manifest = store.find(paths.manifest, identity)
+        if manifest is None:
+            with store.commit(paths.manifest, identity) as staging:
+                (staging.directory / RUN_FILE).write_text(record.model_dump_json(indent=1))
+            manifest = staging.manifest
+        yield RunContext(record, manifest, runtime, store, stack)
+
+
+def _record(config: RunConfig, name: str, runtime: Runtime) -> RunRecord:
+    """What the run is made from: pinned anew for a new run, as it was pinned for an existing one."""
+    if name in run_names(runtime.home):
+        known = read_run(runtime.home, name)
+        if known.recipe == config:
+            return known
+    teacher = config.teacher.model if isinstance(config.teacher, ModelTeacher) else None
+    return RunRecord(
+        name=name,
+        recipe=config,
+        student=pin(config.student, config, runtime),
+        teacher=pin(teacher, config, runtime) if teacher else None,
+    )
+
+
+def _identity_of(record: RunRecord) -> dict[str, RunConfig | str | None]:
+    return {
+        "recipe": record.recipe,
+        "student": record.student.digest,
+        "teacher": record.teacher.digest if record.teacher else None,
+    }

@@ -1,0 +1,138 @@
+"""The evaluate stage of a run: base, best checkpoint and teacher on the same held-out questions."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from schemas.config.teacher import ModelTeacher
+from schemas.evaluation import BaselineScore, Evaluation, EvaluationAnswer, ModelScores, Role
+from schemas.question import Question
+from schemas.run import ResolvedModel
+from zppo.core.evaluation import baseline_scores, score_model
+from zppo.core.randomness import generator
+from zppo.layout import shared
+from zppo.models.loading import ModelReference, digest
+from zppo.rendering import load_templates, templates_digest
+from zppo.stages.evaluate import ANSWERS, Examinee, answer_questions, read_answers, write_answers
+from zppo.stores.identity import fingerprint, identify
+from zppo.wiring.context import RunContext
+from zppo.wiring.models import LoadedModel, use_threads
+from zppo.wiring.prepare import run_prepare
+from zppo.wiring.train import best_checkpoint
+
+EVALUATION = "evaluation.json"
+
+
+def run_evaluate(run: RunContext) -> str:
+    """Evaluate the models of a trained run; returns the path of the result."""
+    prepared, best = run_prepare(run), best_checkpoint(run)
+    path, config = run.paths.evaluation, run.config.evaluation
+    parents = [run.committed(run.paths.checkpoint(best)), run.committed(prepared)]
+    identity = identify("evaluate", {"round": best}, parents)
+    if run.store.find(path, identity) is None:
+        evaluation = Evaluation(
+            data_fingerprint=run.committed(prepared).fingerprint,
+            decoding=config.decoding,
+            samples=config.samples,
+            confidence=config.confidence,
+            bootstrap_resamples=config.bootstrap_resamples,
+            models=tuple(_scores(run, role, model, prepared) for role, model in _models(run, best)),
+            baselines=_baselines(run, prepared),
+        )
+        with run.store.commit(path, identity) as staging:
+            (staging.directory / EVALUATION).write_text(evaluation.model_dump_json(indent=1))
+    return path
+
+
+def read_evaluation(run: RunContext) -> Evaluation:
+    """The evaluation of a run that has one."""
+    return Evaluation.model_validate_json(run.store.file(run.paths.evaluation, EVALUATION).read_bytes())
+
+
+def model_answers(run: RunContext, title: str, model: LoadedModel, prepared: str) -> list[EvaluationAnswer]:
+    """A model's graded answers to the test questions, drawn once for all runs that share them."""
+    config = run.config
+    identity = identify(
+        "answers",
+        {
+            "model": model.resolved.digest,
+            "templates": templates_digest(model.config.templates),
+            "dtype": model.config.dtype,
+            "thinking": model.config.enable_thinking,
+            "evaluation": config.evaluation.model_dump(
+                mode="json", include={"samples", "decoding", "max_questions"}
+            ),
+            "grader": config.grader,
+            "seed": config.seed,
+        },
+        [run.committed(prepared)],
+    )
+    path = shared("answers", fingerprint(identity))
+    if run.store.find(path, identity) is None:
+        questions = test_questions(run, prepared)
+        use_threads(model.module, run.runtime.threads)
+        examinee = Examinee(
+            model.engine,
+            load_templates(model.config.templates),
+            run.grader,
+            config.evaluation.decoding,
+            config.evaluation.samples,
+            config.seed,
+        )
+        training = {source.name for source in config.data.sources if source.role == "train"}
+        with (
+            run.store.commit(path, identity) as staging,
+            run.progress.track(f"evaluate {title}", len(questions)) as advance,
+        ):
+            answers = answer_questions(questions, examinee, training, advance)
+            write_answers(staging.directory / ANSWERS, answers)
+        model.unload()
+    return read_answers(run.store.file(path, ANSWERS))
+
+
+def test_questions(run: RunContext, prepared: str) -> list[Question]:
+    """The test split, at most `max_questions` of each source, drawn by the run's seed."""
+    table = run.questions(prepared, "test")
+    questions, most = table.at(range(len(table))), run.config.evaluation.max_questions
+    if most is None:
+        return questions
+    by_source: dict[str, list[Question]] = defaultdict(list)
+    for question in questions:
+        by_source[question.source].append(question)
+    return [
+        question
+        for source, own in by_source.items()
+        for question in generator(run.config.seed, "evaluation", source).sample(own, min(most, len(own)))
+    ]
+
+
+def checkpoint_model(run: RunContext, index: int) -> LoadedModel:
+    """The student as it was after a round."""
+    directory = run.store.home / run.paths.checkpoint(index)
+    run.store.verify(run.paths.checkpoint(index))
+    resolved = ResolvedModel(
+        reference=str(directory), digest=digest(ModelReference(str(directory), directory=directory))
+    )
+    return run.load(run.config.student, resolved)
+
+
+def _models(run: RunContext, best: int) -> Iterator[tuple[Role, LoadedModel]]:
+    yield "base", run.load(run.config.student, run.record.student)
+    yield "student", checkpoint_model(run, best)
+    teacher = run.config.teacher
+    if run.config.evaluation.teacher and isinstance(teacher, ModelTeacher):
+        assert run.record.teacher is not None
+        yield "teacher", run.load(teacher.model, run.record.teacher)
+
+
+def _scores(run: RunContext, role: Role, model: LoadedModel, prepared: str) -> ModelScores:
+    answers = model_answers(run, role, model, prepared)
+    name = model.resolved.reference
+    return score_model(role, name, model.resolved.digest, answers, run.config.evaluation, run.config.seed)
+
+
+def _baselines(run: RunContext, prepared: str) -> Sequence[BaselineScore]:
+    train = run.questions(prepared, "train")
+    gold: dict[str, list[str]] = defaultdict(list)
+    for question in test_questions(run, prepared):
+        gold[question.source].append(question.answer)
+    return baseline_scores((train[position].answer for position in range(len(train))), gold)

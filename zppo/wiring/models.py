@@ -1,0 +1,97 @@
+"""Models of a run: pinned when it is opened, loaded when they are needed."""
+
+import hashlib
+import json
+from functools import cached_property
+
+import torch
+from transformers import PreTrainedModel
+
+from schemas.config.models import ModelConfig
+from schemas.config.run import RunConfig, Runtime
+from schemas.run import ResolvedModel
+from zppo.engines.transformers import TransformersEngine
+from zppo.models.chat import ChatTokenizer
+from zppo.models.loading import (
+    ModelReference,
+    digest,
+    load_model,
+    load_tokenizer,
+    pick_device,
+    resolve,
+)
+from zppo.wiring.registry import is_registry_name, resolve_version, version_directory
+
+SMALL_PARAMETERS = 20_000_000
+"""Up to here one CPU thread is faster than several: the matrices are too small to share out."""
+
+
+def pin(model: ModelConfig, config: RunConfig, runtime: Runtime) -> ResolvedModel:
+    """The model that a recipe means now; `champion` becomes the version that it names now."""
+    if is_registry_name(model.model):
+        return resolve_version(model.model, config.promotion.registered_model, runtime)
+    reference = resolve(model)
+    return ResolvedModel(reference=model.model, revision=reference.commit, digest=digest(reference))
+
+
+class LoadedModel:
+    """A causal language model, its tokenizer and an engine on it, each loaded when it is first needed."""
+
+    def __init__(
+        self, model: ModelConfig, resolved: ResolvedModel, config: RunConfig, runtime: Runtime
+    ) -> None:
+        self.config = model
+        self.resolved = resolved
+        self._run = config
+        self._runtime = runtime
+
+    @cached_property
+    def _reference(self) -> ModelReference:
+        name = self.resolved.reference
+        if is_registry_name(name):
+            model = self._run.promotion.registered_model
+            return ModelReference(name, directory=version_directory(name, model, self._runtime))
+        pinned = {"model": name, "revision": self.resolved.revision}
+        return resolve(self.config.model_copy(update=pinned))
+
+    @cached_property
+    def tokenizer(self) -> ChatTokenizer:
+        """The tokenizer behind its chat template."""
+        return load_tokenizer(self.config, self._reference)
+
+    @cached_property
+    def module(self) -> PreTrainedModel:
+        """The weights, in evaluation mode."""
+        return load_model(self.config, self._reference, pick_device(self._runtime.device))
+
+    @cached_property
+    def engine(self) -> TransformersEngine:
+        """A sampler on the module, always on its current weights."""
+        return TransformersEngine(self.module, self.tokenizer, self._run.engine)
+
+    def unload(self) -> None:
+        """Let go of the weights; they are loaded anew when they are needed again."""
+        self.__dict__.pop("engine", None)
+        self.__dict__.pop("module", None)
+
+    @cached_property
+    def tokenizer_digest(self) -> str:
+        """SHA-256 of what turns text into tokens: vocabulary, merges, normalisation, chat template."""
+        tokenizer = self.tokenizer.tokenizer
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        text = backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
+        return hashlib.sha256(f"{text}\0{tokenizer.chat_template}".encode()).hexdigest()
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Control tokens of the tokenizer, which candidate text must not hold."""
+        return tuple(self.tokenizer.tokenizer.all_special_tokens)
+
+
+def use_threads(model: PreTrainedModel, threads: int) -> int:
+    """Set torch's threads: as asked, or one for a small model on the CPU; returns how many."""
+    if threads == 0 and model.device.type == "cpu" and model.num_parameters() <= SMALL_PARAMETERS:
+        threads = 1
+    if threads:
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()

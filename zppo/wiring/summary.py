@@ -1,0 +1,105 @@
+"""What a person reads at the end of a run."""
+
+from pathlib import Path
+
+from schemas.evaluation import Evaluation, ModelScores, Score
+from schemas.promotion import PromotionDecision
+from schemas.report import StepReport
+from zppo.picture import draw_accuracy
+from zppo.progress import clock_text
+from zppo.stages.train import read_base, read_reports, read_timings
+from zppo.wiring.context import RunContext
+from zppo.wiring.evaluate import read_evaluation
+from zppo.wiring.promote import read_decision
+
+SUMMARY, PICTURE = "summary.md", "accuracy.png"
+
+
+def write_summary(run: RunContext) -> tuple[Path, Path]:
+    """Write the summary and the picture of a finished run; returns their paths."""
+    directory = run.store.home / run.paths.summary
+    directory.mkdir(exist_ok=True)
+    reports = read_reports(run.store, run.paths)
+    title = f"{run.name}: {run.config.method.type}, {run.config.student.model}"
+    draw_accuracy(read_base(run.store, run.paths), reports, title, directory / PICTURE)
+    text = summary_text(run, reports, read_evaluation(run), read_decision(run))
+    (directory / SUMMARY).write_text(text + "\n")
+    return directory / SUMMARY, directory / PICTURE
+
+
+def summary_text(
+    run: RunContext, reports: list[StepReport], evaluation: Evaluation, decision: PromotionDecision
+) -> str:
+    """The summary as Markdown that reads well as plain text too."""
+    lines = [
+        f"# {run.name}: {run.config.method.type}, {len(reports)} rounds",
+        "",
+        *_accuracy_table(evaluation),
+        "",
+        f"Intervals: {evaluation.confidence:.0%}, bootstrap over questions. {_baseline(evaluation)}",
+        f"Prompts: {_prompts(reports)}",
+        f"Replay buffer: {_buffer(reports)}",
+        f"Time of the rounds: {_time(run, reports)}",
+        f"Promotion: {decision.reason}.",
+        f"Registered: {decision.challenger.model}{' (champion)' if decision.promoted else ''}",
+    ]
+    return "\n".join(lines)
+
+
+def _accuracy_table(evaluation: Evaluation) -> list[str]:
+    heading = "| accuracy | " + " | ".join(model.role for model in evaluation.models) + " |"
+    rule = "| --- |" + " --- |" * len(evaluation.models)
+    rows = [
+        _row("held out", [model.in_distribution for model in evaluation.models]),
+        _row("out of distribution", [model.out_of_distribution for model in evaluation.models]),
+    ]
+    for index, source in enumerate(evaluation.models[0].sources):
+        label = source.source if source.kind is None else f"{source.source} {source.kind}"
+        rows.append(_row(label, [_at(model, index) for model in evaluation.models]))
+    return [heading, rule, *rows]
+
+
+def _at(model: ModelScores, index: int) -> Score:
+    return model.sources[index].score
+
+
+def _row(label: str, scores: list[Score]) -> str:
+    return f"| {label} | " + " | ".join(_score(score) for score in scores) + " |"
+
+
+def _score(score: Score) -> str:
+    if score.accuracy is None or score.interval is None:
+        return "-"
+    return f"{score.accuracy:.3f} [{score.interval.low:.3f}, {score.interval.high:.3f}]"
+
+
+def _baseline(evaluation: Evaluation) -> str:
+    parts = [f"{each.accuracy:.3f} on {each.source}" for each in evaluation.baselines]
+    return f"Always the most common training answer: {', '.join(parts)}." if parts else ""
+
+
+def _prompts(reports: list[StepReport]) -> str:
+    parts = []
+    for kind in ("bcq", "ncq"):
+        rounds = sum(report.of_kind(kind) is not None for report in reports)
+        if rounds:
+            parts.append(f"{kind.upper()} in {rounds} of {len(reports)} rounds")
+    return ", ".join(parts) or "plain only"
+
+
+def _buffer(reports: list[StepReport]) -> str:
+    events = [event.event for report in reports for event in report.buffer.events]
+    if not events:
+        return "not used"
+    return (
+        f"{events.count('admit')} admitted, {events.count('graduate')} graduated, "
+        f"{events.count('evict')} evicted, {reports[-1].buffer.size} left"
+    )
+
+
+def _time(run: RunContext, reports: list[StepReport]) -> str:
+    total: dict[str, float] = {}
+    for report in reports:
+        for phase, seconds in read_timings(run.store, run.paths, report.round).seconds.items():
+            total[phase] = total.get(phase, 0.0) + seconds
+    return ", ".join(f"{phase} {clock_text(seconds)}" for phase, seconds in sorted(total.items()))

@@ -1,0 +1,191 @@
+"""Teacher, compressors and the precompute stage of a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from schemas.config.models import DecodingConfig
+from schemas.config.teacher import (
+    ExtractiveCompression,
+    ModelTeacher,
+    NoTeacher,
+    RecordedTeacher,
+    ReferenceTeacher,
+    TeacherCompression,
+)
+from schemas.question import Question
+from schemas.teacher import TeacherPool
+from zppo.errors import InputError
+from zppo.layout import partial, shared
+from zppo.ports import Compressor, Teacher
+from zppo.rendering import load_templates, templates_digest
+from zppo.sampling import training_decoding
+from zppo.stages.evaluate import Examinee, examine
+from zppo.stages.precompute import REPORT, Precomputation, only_hard, precompute
+from zppo.stores.files import sha256
+from zppo.stores.identity import fingerprint, identify
+from zppo.teachers.adapters import OnlineTeacher, PoolTeacher
+from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor, load_compression_template
+from zppo.teachers.pool import RESPONSES, PoolTable
+from zppo.teachers.sources import ModelSource, RecordedSource, ReferenceSource, ResponseSource
+from zppo.wiring.context import RunContext
+from zppo.wiring.prepare import run_prepare
+
+
+def run_precompute(run: RunContext) -> str:
+    """Draw the teacher's responses ahead of training, or find them drawn.
+
+    Returns:
+        The pool's path in the store; empty where the method asks no teacher.
+    """
+    config = run.config.teacher
+    if not run.method.switches.teacher or isinstance(config, NoTeacher):
+        run.progress.say(f"precompute  nothing to do: {run.config.method.type} asks no teacher for responses")
+        return ""
+    prepared = run_prepare(run)
+    identity = identify("precompute", _pool_inputs(run, config), [run.committed(prepared)])
+    path = shared("precompute", fingerprint(identity))
+    if run.store.find(path, identity) is None:
+        questions = _questions_to_ask(run, prepared, config)
+        job = Precomputation(
+            source=response_source(run, config),
+            grader=run.grader,
+            responses=run.method.teacher_group_size * config.visits,
+            seed=run.config.seed,
+            compressor=compressor(run) if isinstance(run.method.compression, TeacherCompression) else None,
+        )
+        unfinished = run.store.home / partial("precompute", fingerprint(identity))
+        with (
+            run.store.commit(path, identity) as staging,
+            run.progress.track("precompute", len(questions)) as advance,
+        ):
+            precompute(questions, job, unfinished, staging.directory, lambda done, _: advance(done, ""))
+    pool = TeacherPool.model_validate_json(run.store.file(path, REPORT).read_bytes())
+    run.progress.say(
+        f"precompute  {pool.responses:,} responses to {pool.questions:,} questions, {pool.correct:,} "
+        f"correct; coverage {pool.coverage:.1%}"
+    )
+    return path
+
+
+def teacher(run: RunContext, pool: str) -> Teacher | None:
+    """The teacher of a training run: the pool, and what serves when it is dry."""
+    config = run.config.teacher
+    if isinstance(config, NoTeacher) or not pool:
+        return None
+    online = None
+    if config.when_dry == "online":
+        online = OnlineTeacher(response_source(run, config), run.grader)
+    return PoolTeacher(PoolTable(run.store.file(pool, RESPONSES)), config.when_dry, online)
+
+
+def response_source(
+    run: RunContext, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
+) -> ResponseSource:
+    """Where the recipe's teacher responses come from."""
+    if isinstance(config, ReferenceTeacher):
+        return ReferenceSource()
+    if isinstance(config, RecordedTeacher):
+        return RecordedSource(Path(config.path))
+    assert run.teacher is not None
+    templates = load_templates(config.model.templates)
+    return ModelSource(
+        run.teacher.engine, lambda question: templates.render_plain(question.text), _decoding(config)
+    )
+
+
+def compressor(run: RunContext) -> Compressor:
+    """What shortens candidates in the recipe."""
+    config = run.method.compression
+    if isinstance(config, ExtractiveCompression):
+        return extractive(run)
+    teacher_config = run.config.teacher
+    assert run.teacher is not None
+    assert isinstance(teacher_config, ModelTeacher)
+    decoding = _decoding(teacher_config).model_copy(update={"max_response_tokens": 2 * config.max_tokens})
+    return TeacherCompressor(
+        config,
+        run.teacher.engine,
+        decoding,
+        load_compression_template(teacher_config.model.templates),
+        run.student.tokenizer.count_tokens,
+    )
+
+
+def extractive(run: RunContext) -> ExtractiveCompressor:
+    """Extractive shortening within the limits of the recipe's compression."""
+    config = run.method.compression
+    limits = ExtractiveCompression(max_tokens=config.max_tokens, max_lines=config.max_lines)
+    return ExtractiveCompressor(limits, run.student.tokenizer.count_tokens)
+
+
+def _decoding(config: ModelTeacher) -> DecodingConfig:
+    """As the paper samples the teacher: temperature only."""
+    return DecodingConfig(
+        temperature=config.temperature,
+        top_p=1.0,
+        top_k=0,
+        presence_penalty=0.0,
+        max_response_tokens=config.max_response_tokens,
+    )
+
+
+def _pool_inputs(
+    run: RunContext, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
+) -> dict[str, JsonValue]:
+    """What the pool's content depends on; what happens when it is dry is not part of it."""
+    inputs: dict[str, JsonValue] = {
+        "teacher": config.model_dump(mode="json", exclude={"when_dry"}),
+        "responses": run.method.teacher_group_size * config.visits,
+        "seed": run.config.seed,
+        "grader": run.config.grader.model_dump(mode="json"),
+    }
+    if isinstance(config, ModelTeacher):
+        assert run.record.teacher is not None
+        inputs["model"] = run.record.teacher.digest
+        inputs["templates"] = templates_digest(config.model.templates)
+    if isinstance(config, RecordedTeacher):
+        inputs["file"] = sha256(_recorded_file(config))
+    if isinstance(run.method.compression, TeacherCompression):
+        inputs["compression"] = run.method.compression.model_dump(mode="json")
+    if config.only_hard:
+        inputs["student"] = run.record.student.digest
+        inputs["tau"] = run.method.gradient.tau
+        inputs["group_size"] = run.method.gradient.group_size
+        inputs["sampling"] = run.config.sampling.model_dump(mode="json")
+    return inputs
+
+
+def _recorded_file(config: RecordedTeacher) -> Path:
+    path = Path(config.path)
+    if not path.is_file():
+        raise InputError(f"teacher.path: no such file: {path}; expected JSONL with recorded responses")
+    return path
+
+
+def _questions_to_ask(
+    run: RunContext, prepared: str, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
+) -> Sequence[Question]:
+    """All training questions, or those that the base student finds hard."""
+    table = run.questions(prepared, "train")
+    questions = table.at(range(len(table)))
+    if not config.only_hard:
+        return questions
+    examinee = Examinee(
+        run.student.engine,
+        run.templates,
+        run.grader,
+        training_decoding(run.config.sampling),
+        run.method.gradient.group_size,
+        run.config.seed,
+    )
+    accuracies: dict[str, float] = {}
+    with run.progress.track("find hard", len(questions)) as advance:
+        for start in range(0, len(questions), 256):
+            groups = examine(questions[start : start + 256], examinee, "hard")
+            accuracies |= {
+                group.question_id: group.accuracy for group in groups if group.accuracy is not None
+            }
+            advance(start + len(groups), "")
+    return only_hard(questions, accuracies, run.method.gradient.tau)

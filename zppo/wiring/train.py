@@ -1,0 +1,122 @@
+"""The train stage of a run: its ports, wired."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from schemas.report import RoundTimings, StepReport
+from zppo.core.objective import ClipBounds
+from zppo.data.order import round_positions
+from zppo.data.table import QuestionTable
+from zppo.learners.torch import TorchLearner
+from zppo.phases import Phases
+from zppo.progress import Advance
+from zppo.stages.checkpoints import Checkpoints
+from zppo.stages.evaluate import Examinee, validate
+from zppo.stages.train import Trainer, Training, read_reports
+from zppo.step import Collector
+from zppo.tracking.mlflow import MlflowTracker
+from zppo.wiring.context import RunContext
+from zppo.wiring.models import use_threads
+from zppo.wiring.prepare import run_prepare
+from zppo.wiring.teacher import compressor, extractive, run_precompute, teacher
+from zppo.wiring.tracking import deliver_round
+
+
+@contextmanager
+def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
+    """The rounds of a run that are left, with a bar; refused where the data does not fill one round."""
+    prepared, pool = run_prepare(run), run_precompute(run)
+    total, done = run.config.rounds, run.committed_rounds()
+    if done:
+        run.progress.say(f"train       {done} of {total} rounds are committed; goes on with round {done + 1}")
+    with run.progress.track("train", total, done) as advance:
+        yield Trainer(_training(run, tracker, prepared, pool, advance))
+    run.student.unload()
+
+
+def best_checkpoint(run: RunContext) -> int:
+    """The round whose checkpoint validates best; the last one where nothing was validated."""
+    return checkpoints(run).best(read_reports(run.store, run.paths))
+
+
+def checkpoints(run: RunContext) -> Checkpoints:
+    """The checkpoints of a run."""
+    return Checkpoints(run.store, run.paths, run.manifest, run.config.checkpoints, run.config.rounds)
+
+
+def _training(
+    run: RunContext, tracker: MlflowTracker, prepared: str, pool: str, advance: Advance
+) -> Training:
+    config = run.config
+    phases = Phases()
+    questions = run.questions(prepared, "train")
+    validation = run.questions(prepared, "validation")
+    use_threads(run.student.module, run.runtime.threads)
+    examinee = Examinee(
+        run.student.engine,
+        run.templates,
+        run.grader,
+        config.evaluation.decoding,
+        config.validation.samples,
+        config.seed,
+    )
+    chosen = validation.at(range(min(len(validation), config.validation.max_questions)))
+    round_positions(1, len(questions), config.questions_per_round, config.seed)
+
+    def observe(report: StepReport, timings: RoundTimings) -> None:
+        deliver_round(run, tracker, report, timings)
+        advance(report.round, _note(report))
+
+    return Training(
+        paths=run.paths,
+        parents=[run.manifest, run.committed(prepared), *([run.committed(pool)] if pool else [])],
+        store=run.store,
+        method=run.method,
+        rounds=config.rounds,
+        seed=config.seed,
+        drift_limit=config.sampler_drift_limit,
+        collector=_collector(run, pool, questions, phases),
+        learner=_learner(run),
+        checkpoints=checkpoints(run),
+        phases=phases,
+        new_questions=lambda index: questions.at(
+            round_positions(index, len(questions), config.questions_per_round, config.seed)
+        ),
+        validate=lambda: validate(chosen, examinee),
+        observe=observe,
+    )
+
+
+def _collector(run: RunContext, pool: str, questions: QuestionTable, phases: Phases) -> Collector:
+    return Collector(
+        engine=run.student.engine,
+        grader=run.grader,
+        teacher=teacher(run, pool),
+        compressor=compressor(run),
+        extractive=extractive(run),
+        templates=run.templates,
+        special_tokens=run.student.special_tokens,
+        sampling=run.config.sampling,
+        seed=run.config.seed,
+        question=questions.by_id,
+        phase=phases.phase,
+    )
+
+
+def _learner(run: RunContext) -> TorchLearner:
+    gradient = run.method.gradient
+    return TorchLearner(
+        run.student.module,
+        run.student.tokenizer.tokenizer,
+        run.config.learner,
+        ClipBounds(gradient.clip_low, gradient.clip_high, gradient.dual_clip),
+        run.config.sampling.temperature,
+    )
+
+
+def _note(report: StepReport) -> str:
+    """Accuracies of the round in a few words."""
+    parts = [f"{each.kind} {each.accuracy:.2f}" for each in report.kinds if each.accuracy is not None]
+    if report.validation is not None:
+        parts.append(f"held out {report.validation.accuracy:.3f}")
+    return "  ".join(parts)
