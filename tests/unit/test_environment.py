@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from zppo.environment import prepare_environment, tracking_uri
+from zppo.errors import InputError
 
 PROGRAM = """
 import sys
@@ -34,3 +37,9 @@ def test_what_the_user_has_set_stays(monkeypatch, tmp_path):
 def test_the_tracking_database_has_an_absolute_path(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert tracking_uri(tmp_path.__class__("runs")) == f"sqlite:///{tmp_path}/runs/mlflow.db"
+
+
+def test_a_home_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        prepare_environment(tmp_path / "file")
