@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Future, wait
 from contextlib import suppress
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -78,9 +78,8 @@ class EquivalencePool:
         return pool.schedule(compare, args=(*pair, last_resort), timeout=self._timeout)
 
     def _verdict(self, pool: ProcessPool, future: "Future[bool]") -> Verdict | None:
-        while not wait([future], timeout=1.0).done:
-            if not pool.active:  # what a broken pool had not taken up yet never gets done
-                return None
+        if not _done(pool, future):
+            return None
         error = future.exception()
         if isinstance(error, BrokenExecutor):
             return None
@@ -96,12 +95,12 @@ class EquivalencePool:
             self._pool = ProcessPool(
                 self._processes, initializer=prepare, context=multiprocessing.get_context("spawn")
             )
-            error = self._pool.schedule(os.getpid).exception()
-            if error is not None:
+            probe = self._pool.schedule(os.getpid)
+            if not _done(self._pool, probe) or probe.exception() is not None:
                 self._stop()
                 raise EngineError(
-                    f"the grading process did not start: {error}; a script that grades must do so under "
-                    "`if __name__ == '__main__':`, since grading processes are spawned"
+                    "a grading process should have started, but it died at once (its error is above); a "
+                    "script must grade under `if __name__ == '__main__':`, since the process is spawned"
                 )
         return self._pool
 
@@ -110,3 +109,11 @@ class EquivalencePool:
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
             self._pool = None
+
+
+def _done(pool: ProcessPool, future: "Future[Any]") -> bool:
+    """Wait; false if the pool broke before it took the work up, for then it never will."""
+    while not wait([future], timeout=1.0).done:
+        if not pool.active:
+            return False
+    return True

@@ -97,6 +97,8 @@ def gradability_problem(question: Question) -> str | None:
             return f"gold answer {gold[:80]!r} of question {question.id!r} is not a number"
         case "choice" if option(gold, question.choices) is None:
             return f"gold answer {gold[:80]!r} of question {question.id!r} names none of its choices"
+        case "math" if nesting(gold) > MAX_NESTING:
+            return f"gold answer of question {question.id!r} has brackets nested deeper than {MAX_NESTING}"
         case "free":
             return _problem(question)
     return None
@@ -126,7 +128,7 @@ def _problem(question: Question) -> str:
 def _settle_math(pair: Pair) -> Verdict | Pair:
     if same_text(*pair):
         return True
-    if is_words(pair.gold) or is_words(pair.answer):
+    if is_words(pair.gold) and is_words(pair.answer):
         return False
     if max(map(nesting, pair)) > MAX_NESTING:
         return f"brackets are nested deeper than {MAX_NESTING}"

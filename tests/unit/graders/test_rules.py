@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from schemas.config.grader import RuleGraderConfig
 from schemas.question import AnswerKind, Question
 from zppo.core.answers import boxed
-from zppo.errors import InputError
+from zppo.errors import EngineError, InputError
 from zppo.graders.rules import RuleGrader, check_gradable
 from zppo.ports import Grade
 
@@ -55,6 +55,7 @@ def grade(grader: RuleGrader, gold: str, answer: str, kind: AnswerKind = "math")
         (r"\{1,2\}", r"\{2,1\}"),
         (r"\text{no solution}", "No solution"),
         ("8", "2^3"),
+        ("xyz", r"x \cdot z \cdot y"),
     ],
 )
 def test_equivalent_mathematics_is_correct(grader: RuleGrader, gold: str, answer: str) -> None:
@@ -176,6 +177,12 @@ def test_a_grading_process_that_dies_in_a_comparison_costs_that_answer_only() ->
     assert "died" in grades[0].cause
 
 
+def test_a_grading_process_that_cannot_start_is_an_engine_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zppo.graders.pool.prepare", os.abort)
+    with RuleGrader(RuleGraderConfig()) as grader, pytest.raises(EngineError, match="died at once"):
+        grade(grader, "1/2", "0.5")
+
+
 def test_closing_leaves_no_process() -> None:
     before = set(multiprocessing.active_children())
     with RuleGrader(RuleGraderConfig(), processes=2) as grader:
@@ -185,12 +192,15 @@ def test_closing_leaves_no_process() -> None:
 
 
 PARENT = """
-from tests.unit.graders.test_rules import *
+import multiprocessing, signal, sys
+from threading import Thread
+from zppo.graders.pool import EquivalencePool, Pair
+
 if __name__ == "__main__":
-    grader = RuleGrader(RuleGraderConfig(timeout_seconds=3))
-    grade(grader, "1/2", "0.5")
+    pool = EquivalencePool(timeout_seconds=2)
+    pool.compare([Pair("1/2", "0.5")])
     if sys.argv[1] == "busy":
-        Thread(target=grade, args=(grader, "5", BOMB)).start()
+        Thread(target=pool.compare, args=([Pair("5", "9^{9^{9^{9}}}")],)).start()
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     signal.pause()
 """
