@@ -11,6 +11,7 @@ from itertools import islice
 from random import Random
 from typing import NamedTuple
 
+from zppo.core.answers import boxed
 from zppo.core.randomness import generator
 from zppo.errors import InputError
 
@@ -103,11 +104,6 @@ class PocketQuestion(NamedTuple):
     reference_solution: str
     kind: str
     """`k=3`: the number of operations."""
-
-
-def boxed(answer: str) -> str:
-    """The final answer as a response states it."""
-    return f"\\boxed{{{answer}}}"
 
 
 def draw_chain(length: int, random: Random) -> Chain:

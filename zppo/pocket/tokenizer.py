@@ -8,7 +8,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Sequence, Split, WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
-from zppo.pocket.task import ADDENDS, FACTORS, MODULUS, boxed
+from zppo.core.answers import boxed
+from zppo.pocket.task import ADDENDS, FACTORS, MODULUS
 
 PAD, EOS, UNKNOWN, USER, ASSISTANT = SPECIAL = ("<pad>", "<eos>", "<unk>", "<user>", "<assistant>")
 CONTEXT = 1024
@@ -34,10 +35,11 @@ def template_text(name: str) -> str:
 def vocabulary() -> tuple[str, ...]:
     """Every token, in the order of its id: special tokens, the task's words, tags, the templates' words.
 
-    Tags stand there twice: as such, and neutralised (`‹/candidate›`), as they appear in candidate texts.
+    Some stand there in the forms that candidate texts give them: neutralised tags (`‹/candidate›`), and the
+    boxes before the last one, of which shortening leaves the braces (`{13}`).
     """
     numbers = [str(value) for value in range(MODULUS + 1)]
-    answers = [boxed(str(value)) for value in range(MODULUS)]
+    answers = [form for value in range(MODULUS) for form in (boxed(str(value)), f"{{{value}}}")]
     operations = [f"+{addend}" for addend in ADDENDS] + [f"*{factor}" for factor in FACTORS]
     tags = [form for tag in TAGS for form in (f"<{tag}>", f"</{tag}>", f"‹{tag}›", f"‹/{tag}›")]
     words = ["start", "mod", *numbers, *answers, *operations, ",", *tags, *_template_words()]

@@ -1,0 +1,131 @@
+"""Worked examples for the warm-up: prompts as in training, with the response that the model should give."""
+
+from dataclasses import dataclass
+from random import Random
+from string import Template
+
+from zppo.core.prompts import Templates
+from zppo.pocket.task import FACTORS, MODULUS, Chain, Derivation, Fact, Operation, draw_chain
+from zppo.pocket.tokenizer import template_text, vocabulary
+
+WRONG_ACCURACY = {"+": 0.9, "*": 0.5}
+"""How often a step of a wrong candidate is true: wrong rollouts of a half-taught student look like that."""
+REPEATED_WORDS = (4, 24)
+"""Shortest and longest string of a repetition."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A user message and the response to learn."""
+
+    prompt: str
+    response: str
+
+
+Facts = frozenset[tuple[int, Operation]]
+"""Steps by what stands before them: `(value, operation)`."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How examples of one stage are drawn."""
+
+    accuracy: float
+    """Probability that a step of a demonstrated derivation is true; otherwise its value is random."""
+    longest: int = 4
+    """Operations in the longest chain."""
+    shortest: int = 2
+    withheld: Facts = frozenset()
+    """Facts that are never demonstrated: their results are always random."""
+
+    def chain(self, random: Random) -> Chain:
+        """A chain of any of the lesson's lengths."""
+        return draw_chain(random.randint(self.shortest, self.longest), random)
+
+    def withholds(self, derivation: Derivation) -> bool:
+        """Whether the derivation uses a fact that is never demonstrated."""
+        steps = zip(derivation.values, derivation.chain.operations, strict=False)
+        return any(step in self.withheld for step in steps)
+
+
+def pocket_templates() -> Templates:
+    """The template set `pocket`."""
+    return Templates(
+        plain=Template(template_text("plain")),
+        bcq=Template(template_text("bcq")),
+        ncq=Template(template_text("ncq")),
+        candidate=Template(template_text("candidate")),
+        closing=template_text("closing"),
+        no_answers=template_text("no_answers"),
+    )
+
+
+TEMPLATES = pocket_templates()
+TASK_WORDS = tuple(word for word in vocabulary() if word[0] in "0123456789+*\\")
+
+
+def withheld_facts(share: float, random: Random) -> Facts:
+    """A share of the multiplication facts, chosen at random."""
+    facts = [(value, Operation("*", factor)) for value in range(MODULUS) for factor in FACTORS]
+    return frozenset(random.sample(facts, round(share * len(facts))))
+
+
+def half_known(lesson: Lesson, random: Random) -> Fact:
+    """Facts that are true with the lesson's probability, and random otherwise."""
+
+    def fact(value: int, operation: Operation) -> int:
+        known = (value, operation) not in lesson.withheld and random.random() < lesson.accuracy
+        return operation.apply(value) if known else random.randrange(MODULUS)
+
+    return fact
+
+
+def wrong_derivation(chain: Chain, random: Random) -> Derivation:
+    """A derivation whose final answer is wrong."""
+
+    def fact(value: int, operation: Operation) -> int:
+        known = random.random() < WRONG_ACCURACY[operation.symbol]
+        return operation.apply(value) if known else random.randrange(MODULUS)
+
+    truth = chain.derive().answer
+    while (attempt := chain.derive(fact)).answer == truth:
+        pass
+    return attempt
+
+
+def plain_example(lesson: Lesson, random: Random) -> Example:
+    """A question and its derivation."""
+    chain = lesson.chain(random)
+    derivation = chain.derive(half_known(lesson, random))
+    return Example(TEMPLATES.render_plain(chain.text), derivation.response)
+
+
+def bcq_example(lesson: Lesson, random: Random) -> Example:
+    """Two candidates in random order, and the derivation of the one that the demonstrator believes in.
+
+    It knows the correct one as often as it knows a fact, and picks at random otherwise.
+    """
+    chain = lesson.chain(random)
+    pair = [chain.derive(), wrong_derivation(chain, random)]
+    knows = random.random() < lesson.accuracy and not lesson.withholds(pair[0])
+    shown = pair[0] if knows else random.choice(pair)
+    random.shuffle(pair)
+    prompt = TEMPLATES.render_bcq(chain.text, [derivation.candidate for derivation in pair])
+    return Example(prompt, shown.response)
+
+
+def ncq_example(lesson: Lesson, random: Random) -> Example:
+    """Up to eight wrong candidates, and a derivation with none of their answers."""
+    chain = lesson.chain(random)
+    wrong = [wrong_derivation(chain, random) for _ in range(random.randint(2, 8))]
+    answers = tuple(dict.fromkeys(attempt.answer for attempt in wrong))
+    while (derivation := chain.derive(half_known(lesson, random))).answer in answers:
+        pass
+    prompt = TEMPLATES.render_ncq(chain.text, [attempt.candidate for attempt in wrong], answers)
+    return Example(prompt, derivation.response)
+
+
+def repeat_example(random: Random) -> Example:
+    """A random string of the task's words, to be said again: it teaches to copy out of a prompt."""
+    words = " ".join(random.choices(TASK_WORDS, k=random.randint(*REPEATED_WORDS)))
+    return Example(words, words)
