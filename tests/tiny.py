@@ -39,7 +39,7 @@ _COMMON = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 256,
-    "initializer_range": 0.4,
+    "initializer_range": 0.15,
     "eos_token_id": EOS,
     "bos_token_id": None,
     "pad_token_id": 0,

@@ -1,0 +1,129 @@
+"""What every rollout engine promises, whatever its technology."""
+
+import pytest
+
+from schemas.config.models import DecodingConfig, TransformersEngineConfig
+from tests.fakes.engine import ScriptedEngine
+from tests.tiny import ARCHITECTURES, tiny_chat, tiny_model
+from zppo.engines.transformers import TransformersEngine
+from zppo.ports import Generation, GenerationFailure, GenerationRequest, RolloutEngine
+
+WINDOW = 256
+PLAIN = DecodingConfig(temperature=1.0, top_p=1.0, top_k=0, presence_penalty=0.0, max_response_tokens=12)
+DECODINGS = {
+    "training": PLAIN,
+    "evaluation": DecodingConfig(max_response_tokens=12),
+    "greedy": DecodingConfig(temperature=0.0, max_response_tokens=12),
+}
+
+
+def scripted() -> RolloutEngine:
+    return ScriptedEngine(lambda id, index: " ".join([f"{id}-{index}"] * (index * 4)), window=WINDOW)
+
+
+def transformers(architecture: str) -> RolloutEngine:
+    return TransformersEngine(tiny_model(architecture), tiny_chat(), TransformersEngineConfig())
+
+
+@pytest.fixture(params=["scripted", *ARCHITECTURES], scope="module")
+def engine(request) -> RolloutEngine:
+    return scripted() if request.param == "scripted" else transformers(request.param)
+
+
+@pytest.fixture(params=DECODINGS)
+def decoding(request) -> DecodingConfig:
+    return DECODINGS[request.param]
+
+
+def requests_of(engine: RolloutEngine) -> list[GenerationRequest]:
+    texts = ["w1", "w2 w3 w4 w5 w6 w7 w8 w9", "w3 w4", "w5 w6 w7"]
+    seeds = [(1, 2, 3, 4), (5,), (6, 7, 8, 9, 10), (11, 12)]
+    return [
+        GenerationRequest(f"q{place}", engine.encode(text), seeds[place]) for place, text in enumerate(texts)
+    ]
+
+
+def flat(answers: list[tuple[Generation | GenerationFailure, ...]]) -> list[Generation]:
+    generations = [generation for group in answers for generation in group]
+    assert all(isinstance(generation, Generation) for generation in generations)
+    return generations
+
+
+def same(one: Generation, other: Generation) -> bool:
+    return (
+        one.token_ids == other.token_ids
+        and one.text == other.text
+        and one.stop == other.stop
+        and one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    )
+
+
+def test_each_seed_of_each_request_gets_one_response(engine, decoding):
+    requests = requests_of(engine)
+    answers = engine.generate(requests, decoding)
+    assert [len(group) for group in answers] == [len(request.seeds) for request in requests]
+    assert len(flat(answers)) == sum(len(request.seeds) for request in requests)
+
+
+def test_every_token_has_a_log_probability(engine, decoding):
+    for generation in flat(engine.generate(requests_of(engine), decoding)):
+        assert len(generation.token_ids) == len(generation.logprobs) >= 1
+        assert all(logprob <= 0 for logprob in generation.logprobs)
+
+
+def test_a_response_ends_with_its_only_end_of_sequence_or_at_the_limit(engine, decoding):
+    answers = flat(engine.generate(requests_of(engine), decoding))
+    ends = {generation.token_ids[-1] for generation in answers if generation.stop == "eos"}
+    for generation in answers:
+        assert not ends & set(generation.token_ids[:-1])
+        if generation.stop == "length":
+            assert len(generation.token_ids) == decoding.max_response_tokens
+            assert generation.token_ids[-1] not in ends
+
+
+def test_the_end_of_sequence_is_not_in_the_text(engine, decoding):
+    for generation in flat(engine.generate(requests_of(engine), decoding)):
+        assert "<eos>" not in generation.text
+
+
+def test_the_same_request_gets_the_same_responses(engine, decoding):
+    first, second = (flat(engine.generate(requests_of(engine), decoding)) for _ in range(2))
+    assert all(same(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_responses_do_not_depend_on_the_order_of_the_requests(engine, decoding):
+    requests = requests_of(engine)
+    forwards = engine.generate(requests, decoding)
+    backwards = engine.generate(requests[::-1], decoding)[::-1]
+    assert all(same(one, other) for one, other in zip(flat(forwards), flat(backwards), strict=True))
+
+
+def test_nothing_asked_gives_nothing(engine):
+    assert engine.generate([], PLAIN) == []
+    assert engine.generate([GenerationRequest("q", engine.encode("w1"), ())], PLAIN) == [()]
+
+
+def test_a_prompt_without_room_in_the_context_fails_alone(engine):
+    good = GenerationRequest("good", engine.encode("w1 w2"), (1, 2))
+    full = GenerationRequest("full", engine.encode("w1 " * WINDOW), (3, 4, 5))
+    empty = GenerationRequest("empty", (), (6,))
+    answers = engine.generate([full, good, empty], PLAIN)
+    assert all(isinstance(answer, GenerationFailure) for answer in (*answers[0], *answers[2]))
+    assert [len(group) for group in answers] == [3, 2, 1]
+    alone = engine.generate([good], PLAIN)
+    assert all(same(one, other) for one, other in zip(flat([answers[1]]), flat(alone), strict=True))
+
+
+def test_prompt_and_response_fit_into_the_context_window(engine):
+    room = 5
+    length = WINDOW - room - (len(engine.encode("w1")) - 1)
+    prompt = engine.encode("w1 " * length)
+    assert len(prompt) == WINDOW - room
+    unbounded = PLAIN.model_copy(update={"max_response_tokens": 4 * WINDOW})
+    answers = flat(engine.generate([GenerationRequest("q", prompt, tuple(range(8)))], unbounded))
+    assert max(len(generation.token_ids) for generation in answers) == room
+
+
+def test_an_encoded_prompt_holds_the_message_and_more(engine):
+    assert len(engine.encode("w1 w2 w3")) > engine.count_tokens("w1 w2 w3") == 3
+    assert engine.encode("w1 w2") == engine.encode("w1 w2") != engine.encode("w2 w1")
