@@ -7,22 +7,30 @@ from schemas.base import Frozen
 from schemas.buffer import ReplayBuffer
 from schemas.checkpoint import LearnerState
 from schemas.config.run import RunConfig, Runtime
+from schemas.evaluation import Evaluation
 from schemas.manifest import SealedManifest
+from schemas.pocket import PocketCard
 from schemas.prepared import PreparedData
+from schemas.promotion import PromotionDecision
 from schemas.question import Question
 from schemas.report import RoundTimings, StepReport
 from schemas.rollout import Group, Prompt, Rollout, Round
 from schemas.run import RunRecord, RunStatus
 from schemas.state import TrainState
+from schemas.teacher import AnsweredQuestion, TeacherPool
 
 FOLDER = Path(__file__).parent / "json"
 """Where the package keeps them."""
 
 EXPORTED: dict[str, type[Frozen]] = {
+    "answered_question": AnsweredQuestion,
+    "evaluation": Evaluation,
     "group": Group,
     "learner_state": LearnerState,
     "manifest": SealedManifest,
+    "pocket_card": PocketCard,
     "prepared_data": PreparedData,
+    "promotion_decision": PromotionDecision,
     "prompt": Prompt,
     "question": Question,
     "recipe": RunConfig,
@@ -34,6 +42,7 @@ EXPORTED: dict[str, type[Frozen]] = {
     "runtime": Runtime,
     "status": RunStatus,
     "step_report": StepReport,
+    "teacher_pool": TeacherPool,
     "train_state": TrainState,
 }
 """By file name; a test holds this list against every artifact that the package defines."""
