@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import prefect
+from prefect.logging.handlers import APILogHandler
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -48,7 +49,11 @@ def flow_server(home: Path) -> Iterator[None]:
     with prefect_server(home) as url:
         settings = {PREFECT_API_URL: f"{url}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
         with temporary_settings(updates=settings):
-            yield
+            try:
+                yield
+            finally:
+                # Prefect sends its log in the background; what is left must go before the server does.
+                APILogHandler().flush()
 
 
 @contextmanager
