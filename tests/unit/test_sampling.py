@@ -86,7 +86,7 @@ def test_a_rollouts_seed_does_not_depend_on_what_is_drawn_beside_it() -> None:
     drafts = [draft(question(id)) for id in "abc"]
     draw(drafts, 8, DECODING, 0, engine)
     draw(drafts[::-1][:2], 3, DECODING, 0, engine)
-    seeds = {}
+    seeds: dict[str, tuple[int, ...]] = {}
     for request in engine.requests:
         assert request.seeds[:3] == seeds.setdefault(request.id, request.seeds)[:3]
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.rollout import Group
 from tests.build import group
 from zppo.core.randomness import generator
 from zppo.core.zone import hardest_first, is_hard
@@ -36,13 +37,13 @@ def test_failures_leave_the_group_before_its_accuracy_is_taken() -> None:
 
 @given(groups, taus, st.integers(0, 2**32))
 def test_the_order_holds_exactly_the_hard_questions_by_ascending_accuracy(
-    plain: list, tau: float, seed: int
+    plain: list[Group], tau: float, seed: int
 ) -> None:
     ordered = hardest_first(plain, tau, generator(seed))
     assert Counter(each.id for each in ordered) == Counter(
-        each.id for each in plain if each.rollouts and each.accuracy < tau
+        each.id for each in plain if each.accuracy is not None and each.accuracy < tau
     )
-    accuracies = [each.accuracy for each in ordered]
+    accuracies = [each.accuracy or 0.0 for each in ordered]
     assert accuracies == sorted(accuracies)
 
 
