@@ -6,7 +6,7 @@ disk batch by batch. The same seeds give the same responses, whichever session d
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from schemas.question import Question
 from schemas.teacher import AnsweredQuestion, PooledResponse, TeacherPool
 from zppo.core.randomness import derive_seed
-from zppo.errors import StoreError
+from zppo.errors import InputError, StoreError
 from zppo.ports import Compressor, Grader, Original
+from zppo.stores.files import DiskErrors
 from zppo.teachers.pool import RESPONSES, valid, write_pool
 from zppo.teachers.sources import Ask, ResponseSource, SourceKind, grade_drawn
 
@@ -52,9 +53,12 @@ def precompute(
     Args:
         questions: Training questions, each once.
         job: Teacher, grader and counts.
-        partial: Directory of the journal; belongs to this job alone and survives crashes.
+        partial: Directory of the journal; belongs to this job and these questions, and survives crashes.
         out: Empty directory; gets `responses.parquet` and `report.json`.
-        progress: Told (questions done, all questions) after every batch.
+        progress: Told (questions done, all questions) at the start and after every batch.
+
+    Raises:
+        InputError: The teacher gave no usable response to any question.
     """
     journal = Journal(partial)
     finished = {answered.question_id for answered in journal.read()}
@@ -67,9 +71,10 @@ def precompute(
         done += len(batch)
         progress(done, len(questions))
 
-    wanted = {question.id for question in questions}
-    write_pool(out / RESPONSES, (each for each in journal.read() if each.question_id in wanted))
-    report = summarize(job.source.kind, (each for each in journal.read() if each.question_id in wanted))
+    report = summarize(job.source.kind, journal.read())
+    if questions and not report.responses:
+        raise InputError(_nothing(job.source.kind, journal.read()))
+    write_pool(out / RESPONSES, journal.read())
     (out / REPORT).write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return report
 
@@ -99,7 +104,7 @@ def only_hard(questions: Sequence[Question], accuracies: Mapping[str, float], ta
     return [question for question in questions if accuracies.get(question.id, 0.0) < tau]
 
 
-def summarize(teacher: SourceKind, answered: Iterator[AnsweredQuestion]) -> TeacherPool:
+def summarize(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> TeacherPool:
     """Count what the pool holds."""
     questions = covered = responses = correct = failed = summaries = tokens = 0
     seconds = 0.0
@@ -140,7 +145,7 @@ class Journal:
 
     def append(self, answered: Sequence[AnsweredQuestion]) -> None:
         """Add questions; they are on disk when this returns."""
-        with self._path.open("ab") as file:
+        with DiskErrors(self._path), self._path.open("ab") as file:
             file.write(b"".join(each.model_dump_json().encode() + b"\n" for each in answered))
             file.flush()
             os.fsync(file.fileno())
@@ -160,6 +165,20 @@ class Journal:
                         f"{self._path}, line {number}: expected the teacher's responses to one question, but "
                         f"{error.errors()[0]['msg']}; remove the file to ask the teacher again"
                     ) from None
+
+
+def _nothing(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> str:
+    causes = (response.cause for each in answered for response in each.responses)
+    cause = next(causes, None)
+    remedy = {
+        "model": "check the teacher's context window and its max_response_tokens",
+        "reference": "map `reference_solution` to a field of the data, or choose another teacher",
+        "recorded": "its `question_id` or `question` must be those of the prepared training questions",
+    }[teacher]
+    return (
+        f"teacher '{teacher}' gave no usable response to any training question"
+        f"{f' (the first failed: {cause})' if cause else ''}; {remedy}"
+    )
 
 
 def _drop_torn_line(path: Path) -> None:

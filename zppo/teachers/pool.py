@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,7 +25,7 @@ POOL_SCHEMA = pa.schema(
         pa.field("summary", pa.string()),  # null unless the teacher wrote one
     ]
 )
-_ROW_GROUP_QUESTIONS = 64
+_ROW_GROUP_QUESTIONS = 16
 """Questions read together: small enough for random access, large enough to compress."""
 
 
@@ -54,47 +55,51 @@ class PoolTable:
         """
         try:
             self._file = pq.ParquetFile(path)
-            self._groups = _row_groups(self._file)
+            self._places = _places(self._file)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read the teacher pool {path}: {error}") from error
-        self._read_group = lru_cache(maxsize=4)(self._read)
+        self._row_group = lru_cache(maxsize=8)(self._file.read_row_group)
 
     def __len__(self) -> int:
         """Questions with at least one response."""
-        return len(self._groups)
+        return len(self._places)
 
     def responses(self, question_id: str) -> tuple[TeacherResponse, ...]:
         """All responses to a question in the order drawn; empty for one that is not in the pool."""
-        group = self._groups.get(question_id)
-        return () if group is None else self._read_group(group)[question_id]
-
-    def _read(self, group: int) -> dict[str, tuple[TeacherResponse, ...]]:
-        rows = self._file.read_row_group(group).to_pylist()
-        return {
-            question_id: tuple(
-                TeacherResponse(
-                    origin=f"pool/{question_id}#{row['index']}",
-                    text=row["text"],
-                    answer=row["answer"],
-                    correct=row["outcome"] == "correct",
-                    summary=row["summary"],
-                )
-                for row in of_question
+        if (place := self._places.get(question_id)) is None:
+            return ()
+        rows = self._row_group(place.group).slice(place.start, place.size).to_pylist()
+        return tuple(
+            TeacherResponse(
+                origin=f"pool/{question_id}#{row['index']}",
+                text=row["text"],
+                answer=row["answer"],
+                correct=row["outcome"] == "correct",
+                summary=row["summary"],
             )
-            for question_id, of_question in groupby(rows, key=lambda row: str(row["question_id"]))
-        }
+            for row in rows
+        )
+
+
+class _Place(NamedTuple):
+    """Where the responses to one question lie."""
+
+    group: int
+    start: int
+    size: int
 
 
 def _row(question_id: str, response: PooledResponse) -> dict[str, str | int | None]:
     return {"question_id": question_id, **response.model_dump(exclude={"cause"})}
 
 
-def _row_groups(file: pq.ParquetFile) -> dict[str, int]:
-    """The row group that holds each question; no question is split between two."""
-    return {
-        question_id: group
-        for group in range(file.num_row_groups)
-        for question_id in file.read_row_group(group, columns=["question_id"])["question_id"]
-        .unique()
-        .to_pylist()
-    }
+def _places(file: pq.ParquetFile) -> dict[str, _Place]:
+    """The rows of each question; they follow one another, and no question is split between row groups."""
+    places = {}
+    for group in range(file.num_row_groups):
+        ids = file.read_row_group(group, columns=["question_id"])["question_id"].to_pylist()
+        start = 0
+        for question_id, rows in groupby(ids):
+            places[question_id] = _Place(group, start, len(list(rows)))
+            start += places[question_id].size
+    return places

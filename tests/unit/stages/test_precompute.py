@@ -10,7 +10,7 @@ from schemas.config.teacher import TeacherCompression
 from schemas.question import Question
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.grader import TextGrader
-from zppo.errors import StoreError
+from zppo.errors import InputError, StoreError
 from zppo.ports import GenerationFailure
 from zppo.stages.precompute import JOURNAL, Precomputation, only_hard, precompute
 from zppo.teachers.compressors import TeacherCompressor
@@ -161,3 +161,23 @@ def test_questions_without_a_reference_solution_lower_the_coverage(tmp_path: Pat
 def test_only_hard_or_unknown_questions_are_kept() -> None:
     kept = only_hard(QUESTIONS[:3], {"q0": 0.5, "q1": 0.49}, 0.5)
     assert [question.id for question in kept] == ["q1", "q2"]
+
+
+def test_a_teacher_without_any_response_is_the_users_mistake(tmp_path: Path) -> None:
+    job = Precomputation(ReferenceSource(), TextGrader(), 4, 1)
+    with pytest.raises(InputError, match="reference_solution"):
+        precompute(QUESTIONS, job, tmp_path / "partial", tmp_path)
+
+
+def test_a_teacher_whose_every_response_fails_says_why(tmp_path: Path) -> None:
+    engine = ScriptedEngine(lambda id, index: GenerationFailure("the window is too small"))
+    source = ModelSource(engine, lambda each: each.text, DecodingConfig())
+    with pytest.raises(InputError, match="the window is too small"):
+        precompute(QUESTIONS, Precomputation(source, TextGrader(), 4, 1), tmp_path / "partial", tmp_path)
+
+
+def test_no_questions_make_an_empty_pool(tmp_path: Path) -> None:
+    report = precompute(
+        [], Precomputation(ReferenceSource(), TextGrader(), 4, 1), tmp_path / "partial", tmp_path
+    )
+    assert (report.questions, report.coverage, len(PoolTable(tmp_path / RESPONSES))) == (0, 0.0, 0)
