@@ -40,7 +40,9 @@ class TorchLearner:
     does it move the warm-up on.
 
     The model stays in evaluation mode, because its rollouts were sampled without dropout. Weight decay
-    acts on every parameter. On the CPU with a fixed number of threads results repeat to the bit.
+    acts on every parameter. The optimizer works on the weights in the model's own type: in bfloat16, steps
+    below about 0.2% of a weight round to nothing, so small learning rates need float32. On the CPU with a
+    fixed number of threads results repeat to the bit.
     """
 
     def __init__(
