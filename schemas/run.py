@@ -55,3 +55,7 @@ class RunStatus(Frozen):
     """(round, accuracy on the validation split), ascending."""
     checkpoints: tuple[int, ...]
     """Rounds whose checkpoint is kept."""
+    base_accuracy: Fraction | None
+    """Of the base student on the held-out questions of the training sources; None before evaluation."""
+    student_accuracy: Fraction | None
+    """Of the best checkpoint, likewise."""

@@ -1,5 +1,6 @@
 """The command line. Commands import what they need when they run, so that `--help` answers at once."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -220,7 +221,8 @@ def _runtime(home: Path, device: str = "auto", threads: int = 0) -> "Runtime":
     from zppo.environment import prepare_environment
 
     prepare_environment(home)
-    return Runtime(home=home, device=device, threads=threads)
+    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI")
+    return Runtime(home=home, tracking_uri=tracking_uri, device=device, threads=threads)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ _UNITS = {"tokens": "", "bytes": "B", "FLOP": "FLOP"}
 
 def status_text(runs: Sequence[RunStatus]) -> str:
     """One line a run: how far it is and what it has reached."""
-    heading = ("run", "state", "method", "student", "rounds", "left", "plain", "validation", "checkpoint")
+    heading = ("run", "state", "method", "student", "rounds", "left", "plain", "validation", "base", "final")
     return _aligned([heading, *map(_status_row, runs)])
 
 
@@ -58,7 +58,8 @@ def _status_row(run: RunStatus) -> tuple[str, ...]:
         "-" if run.seconds_left is None else clock_text(run.seconds_left),
         _accuracy(run.plain_accuracy),
         _accuracy(run.validation[-1][1] if run.validation else None),
-        str(run.checkpoints[-1]) if run.checkpoints else "-",
+        _accuracy(run.base_accuracy),
+        _accuracy(run.student_accuracy),
     )
 
 

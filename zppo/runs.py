@@ -6,15 +6,19 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from schemas.errors import explain, nearest
+from schemas.evaluation import Evaluation, Role
 from schemas.report import StepReport
 from schemas.run import RunRecord, RunState, RunStatus
 from zppo.errors import InputError, StoreError
 from zppo.layout import RunPaths
+from zppo.stages.train import read_reports
 from zppo.stores.local import MANIFEST, LocalStore
 from zppo.stores.locks import holder
 
 RUN_FILE = "run.json"
 """In the artifact `RunPaths.manifest`; holds a `RunRecord`."""
+EVALUATION = "evaluation.json"
+"""In the artifact `RunPaths.evaluation`; holds an `Evaluation`."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -51,27 +55,28 @@ def read_run(home: Path, name: str) -> RunRecord:
 
 def status(home: Path, name: str) -> RunStatus:
     """How far a run is, from its committed artifacts alone."""
-    run = read_run(home, name)
-    store = LocalStore(home)
-    paths = RunPaths(name)
-    updates = _committed_updates(store, paths)
-    reports = [_report(store, path) for path in updates]
+    recipe = read_run(home, name).recipe
+    store, paths = LocalStore(home), RunPaths(name)
+    reports = read_reports(store, paths)
     held = holder(home / paths.root)
+    evaluation = _evaluation(store, paths)
     return RunStatus(
         name=name,
         state=_state(held is not None, store.read(paths.promotion) is not None),
         process=held.pid if held else None,
         host=held.host if held else None,
-        method=run.recipe.method.type,
-        student=run.recipe.student.model,
+        method=recipe.method.type,
+        student=recipe.student.model,
         rounds_done=len(reports),
-        rounds=run.recipe.rounds,
-        seconds_left=_seconds_left(store, updates, run.recipe.rounds),
+        rounds=recipe.rounds,
+        seconds_left=_seconds_left(store, [paths.update(report.round) for report in reports], recipe.rounds),
         plain_accuracy=_plain_accuracy(reports),
         validation=tuple(
             (report.round, report.validation.accuracy) for report in reports if report.validation is not None
         ),
         checkpoints=tuple(int(Path(path).name) for path in store.committed(paths.checkpoints)),
+        base_accuracy=_held_out(evaluation, "base"),
+        student_accuracy=_held_out(evaluation, "student"),
     )
 
 
@@ -81,22 +86,24 @@ def _state(held: bool, promoted: bool) -> RunState:
     return "finished" if promoted else "stopped"
 
 
-def _committed_updates(store: LocalStore, paths: RunPaths) -> list[str]:
-    manifests = sorted((store.home / paths.rounds).glob(f"*/update/{MANIFEST}"))
-    return [manifest.parent.relative_to(store.home).as_posix() for manifest in manifests]
-
-
-def _report(store: LocalStore, path: str) -> StepReport:
-    return StepReport.model_validate_json(store.file(path, "report.json").read_bytes())
-
-
 def _plain_accuracy(reports: list[StepReport]) -> float | None:
     plain = reports[-1].of_kind("plain") if reports else None
     return plain.accuracy if plain else None
 
 
+def _evaluation(store: LocalStore, paths: RunPaths) -> Evaluation | None:
+    if store.read(paths.evaluation) is None:
+        return None
+    return Evaluation.model_validate_json(store.file(paths.evaluation, EVALUATION).read_bytes())
+
+
+def _held_out(evaluation: Evaluation | None, role: Role) -> float | None:
+    model = evaluation.of_role(role) if evaluation else None
+    return model.in_distribution.accuracy if model else None
+
+
 def _seconds_left(store: LocalStore, updates: list[str], rounds: int) -> float | None:
-    """From the mean distance of the last commits; the pauses of a stopped run fade out."""
+    """From the mean distance of the last commits, so that the pauses of a stopped run fade out."""
     recent = [manifest for path in updates[-10:] if (manifest := store.read(path)) is not None]
     if len(recent) < 2 or len(updates) >= rounds:
         return None

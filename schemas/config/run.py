@@ -83,7 +83,8 @@ class Runtime(Config):
     home: Path = Path("runs")
     """Root of the store, of the Prefect state and of the MLflow database."""
     tracking_uri: str | None = None
-    """MLflow server or database; the default is a SQLite file under `home`."""
+    """MLflow server or database (`MLFLOW_TRACKING_URI` on the command line); the default is a SQLite file
+    under `home`."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     threads: int = Field(default=0, ge=0)
