@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tests.reference.world import MAX_WORDS, World
 from zppo.core.randomness import derive_seed
@@ -167,8 +168,8 @@ def index_text(world: World, group: NaiveGroup, index: int) -> str:
     return world.teacher[group.question][index]
 
 
-def naive_objective(ratio: float, advantage: float, low: float, high: float, dual: float) -> float:
-    """The clipped objective of one token."""
+def naive_objective(ratio: Any, advantage: float, low: float, high: float, dual: float) -> Any:
+    """The clipped objective of one token; the ratio is a number or a scalar tensor."""
     clipped = min(max(ratio, 1 - low), 1 + high)
     objective = min(ratio * advantage, clipped * advantage)
     if advantage < 0:
