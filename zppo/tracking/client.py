@@ -2,9 +2,11 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zppo.errors import InputError
+from zppo.errors import InputError, ZppoError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -39,3 +41,17 @@ def connect(uri: str) -> "MlflowClient":
             "file in the home directory is used"
         ) from error
     return client
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turns a failure of MLflow into a `ZppoError` that says what was being done and how to go on."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise ZppoError(
+            f"MLflow failed while {doing}: {error}. Everything that it should show is in the store: once it "
+            "answers again, run the same command again"
+        ) from error

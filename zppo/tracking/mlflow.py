@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from schemas.evaluation import Evaluation, Score
 from zppo.errors import InputError, ZppoError
 from zppo.ports import TrackedRun
-from zppo.tracking.client import connect
+from zppo.tracking.client import connect, explained
 from zppo.tracking.naming import metric_name
 
 if TYPE_CHECKING:
@@ -56,18 +56,11 @@ class MlflowTracker:
 
     def start(self, run: TrackedRun) -> None:
         """Begin a run, or go on with the one of the same key."""
-        client, experiment = self._client, _experiment(self._client, self._artifacts)
-        found = client.search_runs(
-            [experiment], filter_string=f"tags.`{KEY_TAG}` = '{run.key}'", max_results=1
-        )
-        if found:
-            self._run_id = found[0].info.run_id
-            client.update_run(self._run_id, status="RUNNING")
-        else:
-            created = client.create_run(experiment, run_name=run.name, tags={KEY_TAG: run.key})
-            self._run_id = created.info.run_id
-        self._describe(run)
-        self._delivered = {metric.step for metric in client.get_metric_history(self._run_id, ROUND)}
+        with explained(f"starting the run {run.name!r}"):
+            self._open(run)
+            self._describe(run)
+            history = self._client.get_metric_history(self._run_id, ROUND)
+        self._delivered = {metric.step for metric in history}
 
     def log_round(self, index: int, metrics: Mapping[str, float], at: datetime) -> None:
         """Metrics of a committed round; a round that is there already is left alone.
@@ -82,12 +75,14 @@ class MlflowTracker:
     def log_evaluation(self, evaluation: Evaluation) -> None:
         """Accuracies of every model on every source; repeating it changes nothing."""
         metrics = dict(_evaluation_metrics(evaluation))
-        if not metrics.keys() <= self._client.get_run(self.run_id).data.metrics.keys():
-            self._log(metrics, 0, time.time_ns() // 1_000_000)
+        with explained("recording the evaluation"):
+            if not metrics.keys() <= self._client.get_run(self.run_id).data.metrics.keys():
+                self._log(metrics, 0, time.time_ns() // 1_000_000)
 
     def log_file(self, file: Path, folder: str = "") -> None:
         """Keep a copy of a file with the run, replacing one of the same name."""
-        self._client.log_artifact(self.run_id, str(file), folder or None)
+        with explained(f"copying {file}"):
+            self._client.log_artifact(self.run_id, str(file), folder or None)
 
     def finish(self, outcome: Literal["finished", "failed", "stopped"]) -> None:
         """End the run, or this process's part of it. Raises `ZppoError` when rounds are still undelivered."""
@@ -97,7 +92,20 @@ class MlflowTracker:
                 f"MLflow does not answer and lacks rounds {min(self._pending)} to {max(self._pending)}. They "
                 "are in the store: start MLflow and resume the run, which delivers them"
             )
-        self._client.set_terminated(self.run_id, _STATUS[outcome])
+        with explained("ending the run"):
+            self._client.set_terminated(self.run_id, _STATUS[outcome])
+
+    def _open(self, run: TrackedRun) -> None:
+        client, experiment = self._client, _experiment(self._client, self._artifacts)
+        found = client.search_runs(
+            [experiment], filter_string=f"tags.`{KEY_TAG}` = '{run.key}'", max_results=1
+        )
+        if found:
+            self._run_id = found[0].info.run_id
+            client.update_run(self._run_id, status="RUNNING")
+        else:
+            created = client.create_run(experiment, run_name=run.name, tags={KEY_TAG: run.key})
+            self._run_id = created.info.run_id
 
     def _describe(self, run: TrackedRun) -> None:
         """Parameters and data sets; MLflow leaves alone what is there already."""

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlparse
 
 from schemas.promotion import Lineage
 from zppo.errors import InputError, StoreError
-from zppo.tracking.client import connect
+from zppo.tracking.client import connect, explained
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -67,22 +67,9 @@ class ModelRegistry:
             run_id: MLflow's id of the run that made them.
         """
         digest = files_digest(files)
-        known = self._find(model, lineage, digest)
-        if known is not None:
-            return known
-        self._make_model(model)
-        folder = f"model/{lineage.checkpoint_fingerprint[:16]}-{digest[:16]}"
-        for file in files:
-            self._client.log_artifact(run_id, str(file), folder)
-        root = self._client.get_run(run_id).info.artifact_uri
-        created = self._client.create_model_version(
-            model,
-            f"{root}/{folder}",
-            run_id=run_id,
-            tags={**_tags(lineage), _FILES: digest},
-            await_creation_for=0,
-        )
-        return _version(created)
+        with explained(f"registering a version of {model!r}"):
+            known = self._find(model, lineage, digest)
+            return known or self._create(model, files, lineage, digest, run_id)
 
     def champion(self, model: str) -> RegisteredVersion | None:
         """The version that the alias points to, None where there is none."""
@@ -98,7 +85,8 @@ class ModelRegistry:
 
     def crown(self, version: RegisteredVersion) -> None:
         """Make a version the champion of its model."""
-        self._client.set_registered_model_alias(version.model, CHAMPION, str(version.version))
+        with explained(f"moving the alias {CHAMPION!r}"):
+            self._client.set_registered_model_alias(version.model, CHAMPION, str(version.version))
 
     def resolve(self, reference: str, model: str) -> RegisteredVersion:
         """The pinned version behind `champion` (of `model`) or `models:/NAME/VERSION`.
@@ -136,6 +124,23 @@ class ModelRegistry:
             )
         return directory
 
+    def _create(
+        self, model: str, files: Sequence[Path], lineage: Lineage, digest: str, run_id: str
+    ) -> RegisteredVersion:
+        self._make_model(model)
+        folder = f"model/{lineage.checkpoint_fingerprint[:16]}-{digest[:16]}"
+        for file in files:
+            self._client.log_artifact(run_id, str(file), folder)
+        root = self._client.get_run(run_id).info.artifact_uri
+        created = self._client.create_model_version(
+            model,
+            f"{root}/{folder}",
+            run_id=run_id,
+            tags={**_tags(lineage), _FILES: digest},
+            await_creation_for=0,
+        )
+        return _version(created)
+
     def _find(self, model: str, lineage: Lineage, digest: str) -> RegisteredVersion | None:
         tag = f"{_PREFIX}checkpoint_fingerprint"
         query = (
@@ -169,7 +174,8 @@ class ModelRegistry:
         directory = parent / version.source.rstrip("/").rsplit("/", 1)[-1]
         if not directory.is_dir() or files_digest(sorted(directory.glob("*"))) != version.files_sha256:
             parent.mkdir(parents=True, exist_ok=True)
-            download_artifacts(artifact_uri=version.source, dst_path=str(parent), tracking_uri=self._uri)
+            with explained(f"downloading {version.reference}"):
+                download_artifacts(artifact_uri=version.source, dst_path=str(parent), tracking_uri=self._uri)
         return directory
 
 
