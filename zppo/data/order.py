@@ -1,4 +1,4 @@
-"""Which new questions a round takes.
+"""Which new questions a round takes, and which of a split stand for all of it.
 
 An epoch is a permutation of the training split, cut into chunks of one round each; a remainder that fills
 no round is dropped, and the next epoch has a permutation of its own. The permutation is a Feistel network
@@ -36,6 +36,15 @@ def round_positions(round_index: int, size: int, per_round: int, seed: int) -> l
     epoch, chunk = divmod(round_index - 1, per_epoch)
     key = derive_seed(seed, "epoch", epoch).to_bytes(8, "big")
     return [permuted(chunk * per_round + index, size, key) for index in range(per_round)]
+
+
+def sample_positions(count: int, size: int, seed: int) -> list[int]:
+    """Positions of at most `count` questions of a split, all different, drawn by the seed.
+
+    Tables are sorted by id, so by source: the first positions would all be of one source.
+    """
+    key = derive_seed(seed, "sample").to_bytes(8, "big")
+    return [permuted(position, size, key) for position in range(min(count, size))]
 
 
 def permuted(position: int, size: int, key: bytes) -> int:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from schemas.report import RoundTimings, StepReport
 from zppo.core.objective import ClipBounds
-from zppo.data.order import round_positions
+from zppo.data.order import round_positions, sample_positions
 from zppo.data.table import QuestionTable
 from zppo.learners.torch import TorchLearner
 from zppo.phases import Phases
@@ -60,7 +60,7 @@ def _training(
         config.validation.samples,
         config.seed,
     )
-    chosen = validation.at(range(min(len(validation), config.validation.max_questions)))
+    chosen = validation.at(sample_positions(config.validation.max_questions, len(validation), config.seed))
     round_positions(1, len(questions), config.questions_per_round, config.seed)
 
     def observe(report: StepReport, timings: RoundTimings) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zppo.data.order import permuted, round_positions
+from zppo.data.order import permuted, round_positions, sample_positions
 from zppo.errors import InputError
 
 sizes = st.integers(1, 300)
@@ -41,6 +41,17 @@ def test_positions_are_uniform_over_the_split() -> None:
         for position in round_positions(1, 10, 3, seed):
             counts[position] += 1
     assert all(100 < count < 200 for count in counts)  # 150 expected, standard deviation 10
+
+
+@given(st.integers(0, 50), sizes, seeds)
+def test_a_sample_has_as_many_different_positions_as_there_are(count: int, size: int, seed: int) -> None:
+    positions = sample_positions(count, size, seed)
+    assert len(set(positions)) == len(positions) == min(count, size)
+    assert set(positions) <= set(range(size))
+
+
+def test_a_sample_draws_from_the_whole_split() -> None:
+    assert max(sample_positions(20, 1000, 0)) > 500
 
 
 def test_a_round_of_ten_million_questions_reads_no_more_than_the_round() -> None:
