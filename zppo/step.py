@@ -6,7 +6,7 @@ only: the rows that `update` learns from hold nothing but tokens that the studen
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas.buffer import BufferEvent
 from schemas.config.models import SamplingConfig
@@ -190,7 +190,8 @@ def build_drafts(index: int, plans: Sequence[Plan], ports: Collector) -> list[Dr
     """Step 4, the texts: candidates shortened alike, then the prompts around them."""
     with ports.phase("teacher"):
         shortened = _shorten(index, plans, ports.compressor, ports.seed)
-    return [_build_draft(index, plan, texts, ports) for plan, texts in zip(plans, shortened, strict=True)]
+    built = [_build_draft(index, plan, texts, ports) for plan, texts in zip(plans, shortened, strict=True)]
+    return [draft for draft in built if draft is not None]
 
 
 def mini_batches(round_: Round, method: Method, seed: int) -> list[MiniBatch]:
@@ -236,14 +237,22 @@ def _plain_draft(index: int, question: Question, is_new: bool, ports: Collector)
     return Draft(f"r{index}/{question.id}/plain", question, "new" if is_new else "replay", prompt)
 
 
-def _build_draft(index: int, plan: Plan, texts: Sequence[str | None], ports: Collector) -> Draft:
+def _build_draft(index: int, plan: Plan, texts: Sequence[str | None], ports: Collector) -> Draft | None:
+    """A candidate of which nothing is left is not shown; None where that leaves no prompt."""
     kind = ports.compressor.kind
     if None in texts:
         kind = ports.extractive.kind
         (texts,) = _shorten(index, [plan], ports.extractive, ports.seed)
-    shortened = [text for text in texts if text is not None]
+    left = [(source, text) for source, text in zip(plan.sources, texts, strict=True) if text]
+    if len(left) < (2 if plan.kind == "bcq" else 1):
+        return None
     prompt = reformulate.build_prompt(
-        plan, shortened, kind, ports.templates, ports.engine.encode, ports.special_tokens
+        replace(plan, sources=tuple(source for source, _ in left)),
+        [text for _, text in left],
+        kind,
+        ports.templates,
+        ports.engine.encode,
+        ports.special_tokens,
     )
     return Draft(f"r{index}/{plan.question.id}/{plan.kind}", plan.question, plan.plain.origin, prompt)
 

@@ -141,14 +141,20 @@ def naive_step(world: World) -> NaiveStep:
     for group, reformulations in admitted:
         if reformulations and len(kept) < cap:
             kept.append((group, reformulations))
-    reformulated: list[NaiveGroup] = []
+    chosen: list[tuple[str, str, list[Response]]] = []
     full = False
     for group, reformulations in kept:
         for kind, candidates in reformulations:
-            if len(reformulated) + 1 > cap:
+            if len(chosen) + 1 > cap:
                 full = True
             if not full:
-                reformulated.append(_roll_out(world, _reformulate(world, group.question, kind, candidates)))
+                chosen.append((group.question, kind, candidates))
+    reformulated = []
+    for question, kind, candidates in chosen:
+        left = [each for each in candidates if each.text not in world.vanishing]
+        if left and (kind == "ncq" or len(left) == 2):
+            prompt = _reformulate(world, question, kind, left, len(left) < len(candidates))
+            reformulated.append(_roll_out(world, prompt))
 
     groups = [*plain, *reformulated]
     buffer, events = _buffer(world, plain) if uses_replay else (_entries(world), [])
@@ -261,8 +267,11 @@ def _buffer(
     return entries, events
 
 
-def _reformulate(world: World, question: str, kind: str, candidates: list[Response]) -> NaiveGroup:
-    way = "extractive" if any(each.text in world.unshortenable for each in candidates) else "teacher"
+def _reformulate(
+    world: World, question: str, kind: str, candidates: list[Response], some_vanished: bool
+) -> NaiveGroup:
+    some_failed = some_vanished or any(each.text in world.unshortenable for each in candidates)
+    way = "extractive" if some_failed else "teacher"
     blocks = []
     for each in candidates:
         words = [way, *each.text.split(" ")[:4]]

@@ -100,7 +100,7 @@ def collector_of(world: World, seed: int = SEED) -> step.Collector:
         grader=TextGrader(),
         teacher=ScriptedTeacher(lambda name, index: world.teacher[name][index], world.profile.teacher_pool),
         compressor=FirstWords("teacher", world.unshortenable.__contains__),
-        extractive=FirstWords("extractive"),
+        extractive=FirstWords("extractive", world.vanishing.__contains__),
         templates=GENERAL,
         special_tokens=("<eos2>",),
         sampling=SamplingConfig(max_response_tokens=MAX_WORDS),

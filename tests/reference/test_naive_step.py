@@ -33,6 +33,7 @@ profiles = st.builds(
     teacher_skill=shares,
     errors=st.sampled_from([0.0, 0.0, 0.1, 0.5, 1.0]),
     unshortenable=shares,
+    vanishing=shares,
 )
 
 
@@ -116,4 +117,6 @@ def test_the_named_situations_are_what_their_names_say() -> None:
     assert (_kinds(_naive("a slot left for a BCQ"))[-3:]) == ["bcq", "ncq", "bcq"]
     assert set(_kinds(_naive("no slot"))) == {"plain"}
     assert "extractive" in _naive("nothing can be shortened").groups[-1].prompt
+    assert set(_kinds(_naive("nothing is left of what is shortened"))) == {"plain"}
+    assert {"ncq"} <= set(_kinds(_naive("little is left of what is shortened")))
     assert _naive("no new question").groups == []

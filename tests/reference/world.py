@@ -46,6 +46,8 @@ class Profile:
     """Share of the student's responses that cannot be drawn or graded."""
     unshortenable: float = 0.2
     """Share of responses that the compressor cannot shorten."""
+    vanishing: float = 0.0
+    """Share of those of which the extractive compressor leaves nothing either."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class World:
     """By question and kind of prompt; None where a response cannot be drawn."""
     teacher: dict[str, tuple[str, ...]] = field(repr=False)
     unshortenable: frozenset[str] = field(repr=False)
+    vanishing: frozenset[str] = field(repr=False, default=frozenset())
 
 
 def make_world(profile: Profile) -> World:
@@ -86,6 +89,7 @@ def make_world(profile: Profile) -> World:
         for question in everyone
     }
     texts = {text for each in (*student.values(), *teacher.values()) for text in each if text is not None}
+    unshortenable = [text for text in sorted(texts) if random.random() < profile.unshortenable]
     return World(
         profile=profile,
         round=9,
@@ -98,7 +102,8 @@ def make_world(profile: Profile) -> World:
         gold=dict.fromkeys(everyone, "Gold"),
         student=student,
         teacher=teacher,
-        unshortenable=frozenset(text for text in sorted(texts) if random.random() < profile.unshortenable),
+        unshortenable=frozenset(unshortenable),
+        vanishing=frozenset(text for text in unshortenable if random.random() < profile.vanishing),
     )
 
 
@@ -137,6 +142,8 @@ NAMED = {
     "a slot left for a BCQ": replace(CALM, skill=0.0, teacher_skill=1.0, augment_fraction=0.5),
     "no slot": replace(CALM, skill=0.0, augment_fraction=0.0),
     "nothing can be shortened": replace(CALM, skill=0.1, unshortenable=1.0),
+    "nothing is left of what is shortened": replace(CALM, skill=0.1, unshortenable=1.0, vanishing=1.0),
+    "little is left of what is shortened": replace(CALM, skill=0.1, unshortenable=0.6, vanishing=0.6),
     "no new question": replace(CALM, new=0),
     "new questions that wait in the buffer": replace(CALM, overlap=True, buffered=6),
 }

@@ -214,10 +214,25 @@ def test_every_original_is_shortened_with_a_seed_of_its_own() -> None:
     assert all(len(texts) == 1 for texts in by_seed.values())
 
 
-def test_a_compressor_that_never_answers_is_an_error_not_an_empty_candidate() -> None:
+def test_candidates_of_which_nothing_is_left_are_not_shown() -> None:
+    only = replace(HARD.profile, method="grpo_replay_ncq", augment_fraction=1.0)
+    texts = (r"first \boxed{w1}", r"second \boxed{w2}", r"third \boxed{w3}", "fourth")
+    student = {("n0", kind): texts for kind in ("plain", "ncq")}
+    world = replace(HARD, profile=only, new=("n0",), buffer=(), student=student)
+    poor = replace(
+        collector_of(world),
+        compressor=FirstWords("teacher", fails=texts[1].__eq__),
+        extractive=FirstWords("extractive", fails=texts[1].__eq__),
+    )
+    (ncq,) = play(world, poor).round.of_kind("ncq")
+    assert [each.origin[-2:] for each in ncq.prompt.candidates] == ["#0", "#2", "#3"]
+    assert ncq.prompt.wrong_answers == ("w1", "w3")
+
+
+def test_without_candidates_there_is_no_reformulated_prompt() -> None:
     mute = FirstWords("extractive", fails=lambda text: True)
-    with pytest.raises(ValueError, match="shorter"):
-        play(HARD, replace(collector_of(HARD), compressor=mute, extractive=mute))
+    nothing = play(HARD, replace(collector_of(HARD), compressor=mute, extractive=mute))
+    assert {group.prompt.kind for group in nothing.round.groups} == {"plain"}
 
 
 @pytest.mark.parametrize("method", METHODS)
