@@ -12,6 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Offl
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging
 
 from schemas.config.models import ModelConfig
 from zppo.errors import InputError
@@ -117,6 +118,8 @@ def load_model(config: ModelConfig, reference: ModelReference, device: torch.dev
         InputError: the files are damaged or incomplete, or of a kind that cannot be loaded.
     """
     directory = checkpoint_directory(reference, config.trust_remote_code)
+    # A bar for each read and write of weights would tear the program's own display.
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
             directory,
