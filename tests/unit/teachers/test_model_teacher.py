@@ -7,7 +7,7 @@ import pytest
 from schemas.config.models import SamplingConfig, TransformersEngineConfig
 from schemas.question import Question
 from tests.fakes.grader import TextGrader
-from tests.tiny import tiny_model, tiny_chat
+from tests.tiny import tiny_chat, tiny_model
 from zppo.engines.transformers import TransformersEngine
 from zppo.ports import Visit
 from zppo.sampling import training_decoding
