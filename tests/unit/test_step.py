@@ -154,6 +154,8 @@ def test_every_token_that_carries_gradient_was_sampled_by_the_student_from_the_p
             assert "TEACHER" not in engine.decode(row.response_ids)
             assert row.prompt_ids == prompts[group_id]
             assert len(row.old_logprobs) == len(row.response_ids)
+    for group in played.round.groups:
+        assert group.prompt.text.count("TEACHER") == (1 if group.prompt.kind == "bcq" else 0)
 
 
 @few

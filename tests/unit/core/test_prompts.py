@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zppo.core.prompts import TAGS, Templates, neutralise
+from zppo.pocket.tokenizer import make_tokenizer
 from zppo.rendering import load_templates
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "prompts"
@@ -54,6 +55,15 @@ def test_neutralising_changes_brackets_and_spaces_only(text: str) -> None:
         return each.replace("‹", "<").replace("›", ">").replace(" ", "")
 
     assert letters(neutralise(text, SPECIAL)) == letters(text)
+
+
+@given(hostile | st.lists(st.sampled_from(["<eos>", "<user>", "<pad>", "x"])).map("".join))
+def test_a_tokenizer_finds_none_of_its_control_tokens_or_tags_in_neutralised_text(text: str) -> None:
+    tokenizer = make_tokenizer()
+    tags = tokenizer.convert_tokens_to_ids([form for tag in TAGS for form in (f"<{tag}>", f"</{tag}>")])
+    controls = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    ids = set(tokenizer.encode(neutralise(text, tokenizer.all_special_tokens), add_special_tokens=False))
+    assert not ids & (controls | set(tags))
 
 
 @pytest.mark.parametrize(
