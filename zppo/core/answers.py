@@ -31,9 +31,10 @@ def last_box(text: str) -> Box | None:
             open_braces.append(token)
         elif token[0] == "}" and open_braces:
             opening = open_braces.pop()
-            content = _strip(text[opening.end() : token.start()]) if len(opening[0]) > 1 else ""
-            if content and (last is None or opening.start() > last.start):
-                last = Box(opening.start(), token.end(), content)
+            is_box = len(opening[0]) > 1
+            if is_box and (last is None or opening.start() > last.start):
+                content = _strip(text[opening.end() : token.start()])
+                last = Box(opening.start(), token.end(), content) if content else last
     return last
 
 
