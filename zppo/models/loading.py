@@ -233,6 +233,7 @@ def _check_files(name: str, directory: Path) -> None:
 
 
 def checkpoint_files(directory: Path) -> list[Path]:
+    """The files that make up a checkpoint, by name; others in its directory are left out."""
     found = {path for pattern in _FILES for path in directory.glob(pattern) if path.is_file()}
     return sorted(found, key=lambda path: path.name)
 

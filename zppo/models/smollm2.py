@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 from zppo.errors import InputError
 
@@ -80,6 +81,7 @@ def _require(*packages: str) -> None:
 
 
 def _convert(weights: Path, target: Path) -> None:
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
     model = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
     # The tensors are plain floats now; transformers still takes the model for a quantised one.

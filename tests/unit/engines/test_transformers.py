@@ -112,6 +112,24 @@ def test_tokens_do_not_depend_on_the_size_of_the_batches(max_batch_tokens):
         assert [g.token_ids for g in one] == [g.token_ids for g in other]
 
 
+def test_a_prompt_is_prefilled_once_and_finished_rows_leave_the_batch():
+    shapes = []
+
+    def record(input_ids, logits):
+        shapes.append(tuple(input_ids.shape))
+        return logits
+
+    model = transformed(tiny_model("llama"), record)
+    model.generation_config.eos_token_id = list(range(0, VOCABULARY, 4))
+    engine_of(model).generate(some_requests(lengths=(2, 5, 7), group=20), PLAIN)
+    assert shapes[0] == (3, 7)
+    rows = [shape[0] for shape in shapes[1:]]
+    assert rows == sorted(rows, reverse=True)
+    assert rows[0] <= 60
+    assert rows[-1] < 10
+    assert {shape[1] for shape in shapes[1:]} == {1}
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_greedy_decoding_is_that_of_transformers(architecture):
     model = tiny_model(architecture)
