@@ -11,12 +11,14 @@ from zppo.learners.torch import TorchLearner
 from zppo.ports import TrainingRow
 
 
-def random_rows(count: int, seed: int = 0, longest: int = 12) -> list[TrainingRow]:
+def random_rows(
+    count: int, seed: int = 0, longest: int = 12, vocabulary: int = VOCABULARY
+) -> list[TrainingRow]:
     """Rows of many lengths whose old log-probabilities lie around those of a uniform policy."""
     random = Random(seed)
 
     def tokens() -> tuple[int, ...]:
-        return tuple(random.randrange(VOCABULARY) for _ in range(random.randint(1, longest)))
+        return tuple(random.randrange(vocabulary) for _ in range(random.randint(1, longest)))
 
     rows = []
     for index in range(count):
