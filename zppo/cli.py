@@ -78,10 +78,12 @@ def run(
 ) -> None:
     """Run a recipe from the data to the champion; goes on where an earlier call stopped."""
     from zppo.recipes import load_recipe
-    from zppo.runs import check_name
+    from zppo.runs import check_recipe
 
     config = load_recipe(recipe, overrides or ())
-    _execute(config, check_name(name or Path(recipe).stem), _runtime(home, device, threads))
+    name = name or Path(recipe).stem
+    check_recipe(home, name, config)
+    _execute(config, name, _runtime(home, device, threads))
 
 
 @app.command()

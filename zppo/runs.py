@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from schemas.config.run import RunConfig
 from schemas.errors import explain, nearest
 from schemas.evaluation import Evaluation, Role
 from schemas.report import StepReport
@@ -12,6 +13,7 @@ from schemas.run import RunRecord, RunState, RunStatus
 from zppo.errors import InputError, StoreError
 from zppo.layout import RunPaths
 from zppo.stages.train import read_reports
+from zppo.stores.identity import changes, identify
 from zppo.stores.local import MANIFEST, LocalStore
 from zppo.stores.locks import holder
 
@@ -51,6 +53,20 @@ def read_run(home: Path, name: str) -> RunRecord:
     except ValidationError as error:
         problems = "; ".join(explain(error, RunRecord))
         raise StoreError(f"{file} is of another version of zppo ({problems}): use that version") from error
+
+
+def check_recipe(home: Path, name: str, recipe: RunConfig) -> None:
+    """Refuse to go on with a run under another recipe than it began with; `InputError` lists what differs."""
+    if LocalStore(home).read(RunPaths(check_name(name)).manifest) is None:
+        return
+    before = read_run(home, name).recipe
+    if before != recipe:
+        old, new = (identify("run", {"recipe": each}) for each in (before, recipe))
+        listed = "\n".join(f"  {change}" for change in changes(old, new))
+        raise InputError(
+            f"the run {name!r} began with another recipe (then -> now):\n{listed}\n"
+            f"Choose another --name, or go on as it began with: zppo resume {name}"
+        )
 
 
 def status(home: Path, name: str) -> RunStatus:

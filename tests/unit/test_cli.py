@@ -107,6 +107,15 @@ def test_status_lists_every_run(tmp_path, capsys):
     assert "0/100" in shown
 
 
+def test_a_run_is_not_continued_under_another_recipe(tmp_path, capsys):
+    store_run(tmp_path)
+    changed = ("--set", "rounds=7", "--set", "method.tau=0.4")
+    assert call("run", "pocket", "--name", "first", "--home", str(tmp_path), *changed) == 2
+    error = capsys.readouterr().err
+    assert "recipe.rounds: 100 -> 7" in error
+    assert "recipe.method.tau: 0.5 -> 0.4" in error
+
+
 def test_an_unknown_run_is_refused_with_the_nearest_name(tmp_path, capsys):
     store_run(tmp_path, "baseline")
     assert call("resume", "baselin", "--home", str(tmp_path)) == 2
