@@ -85,7 +85,10 @@ class LoadedModel:
     @property
     def special_tokens(self) -> tuple[str, ...]:
         """Control tokens of the tokenizer, which candidate text must not hold."""
-        return tuple(self.tokenizer.tokenizer.all_special_tokens)
+        tokenizer = self.tokenizer.tokenizer
+        # The named ones are not all: SmolLM2 also encodes `<jupyter_code>` as one.
+        added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+        return tuple(sorted({*tokenizer.all_special_tokens, *added}))
 
 
 def use_threads(model: PreTrainedModel, threads: int) -> int:
