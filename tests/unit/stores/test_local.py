@@ -6,6 +6,7 @@ import pytest
 
 from schemas.manifest import Identity
 from zppo.errors import StoreError
+from zppo.stores.files import Operations
 from zppo.stores.identity import digest, identify
 from zppo.stores.local import LocalStore
 
@@ -133,3 +134,17 @@ def test_write_file_makes_and_replaces(tmp_path: Path) -> None:
         store.write_file("runs/a/run.json", content)
         assert (tmp_path / "runs/a/run.json").read_bytes() == content
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_nothing_becomes_visible_but_by_the_rename(tmp_path: Path) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise InterruptedError(f"{source} is not moved to {target}")
+
+    LocalStore(tmp_path).write_file("runs/a/run.json", b"old")
+    store = LocalStore(tmp_path, Operations(rename=refuse))
+    with pytest.raises(InterruptedError):
+        _commit(store)
+    with pytest.raises(InterruptedError):
+        store.write_file("runs/a/run.json", b"new")
+    assert store.read(PATH) is None
+    assert (tmp_path / "runs/a/run.json").read_bytes() == b"old"
