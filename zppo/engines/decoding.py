@@ -153,7 +153,8 @@ def _advance(model: PreTrainedModel, live: _Live, tokens: Tensor, step: int, win
 
 def _collect(token_ids: Tensor, logprobs: Tensor, counts: Tensor, eos_ids: frozenset[int]) -> list[Drawn]:
     """Cut each row to its length and say why it ended."""
-    rows = zip(token_ids.tolist(), logprobs.tolist(), counts.tolist(), strict=True)
+    # Rounded to what a round stores, so that a resumed update reads just what the first one saw.
+    rows = zip(token_ids.tolist(), logprobs.float().tolist(), counts.tolist(), strict=True)
     return [_drawn(ids[:count], values[:count], eos_ids) for ids, values, count in rows]
 
 
