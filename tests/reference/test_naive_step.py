@@ -44,6 +44,7 @@ def assert_same(played: Played, naive: NaiveStep, world: World) -> None:
     assert [group.id for group in round_.groups] == [group.id for group in naive.groups]
     for ours, theirs in zip(round_.groups, naive.groups, strict=True):
         assert ours.prompt.kind == theirs.kind
+        assert ours.origin == ("replay" if theirs.question in naive.replayed else "new")
         assert ours.prompt.text == theirs.prompt
         assert [each.origin for each in ours.prompt.candidates] == theirs.shown
         assert list(ours.prompt.wrong_answers) == theirs.listed

@@ -320,6 +320,14 @@ def test_seeds_of_rollouts_differ_between_rounds_questions_kinds_and_indices() -
     assert len(seeds) == len(set(seeds))
 
 
+def test_seeds_of_the_teacher_differ_between_rounds_and_questions() -> None:
+    teacher = ScriptedTeacher(lambda name, index: HARD.teacher[name][index], pool=2)
+    for round_index in (9, 10):
+        play(replace(HARD, round=round_index), replace(collector_of(HARD), teacher=teacher))
+    seeds = [visit.seed for visit in teacher.visits]
+    assert len(seeds) == len(set(seeds)) > len(HARD.new)
+
+
 class Recorder:
     """Remembers what the teacher was asked, round by round."""
 
