@@ -71,7 +71,8 @@ def prefect_server(home: Path, port: int = 0, pages: bool = False) -> Iterator[s
         **get_current_settings().to_environment_variables(exclude_unset=True),
         "PREFECT_UI_ENABLED": "1" if pages else "0",
         "PREFECT_UI_API_URL": f"{url}/api",
-        "PREFECT__SERVER_EPHEMERAL": "0" if pages else "1",
+        # Any text means yes, "0" too; an ephemeral server serves no pages.
+        "PREFECT__SERVER_EPHEMERAL": "" if pages else "1",
         "PREFECT__SERVER_FINAL": "1",
     }
     environment.pop("PREFECT_API_URL", None)
