@@ -48,7 +48,7 @@ class RuleGrader:
         """One grade a response, in order.
 
         Raises:
-            InputError: If an answer kind has no rule; `check_gradable` says so before any work.
+            InputError: If an answer kind has no rule; `gradability_problem` says so before any work.
             EngineError: If grading processes cannot run at all.
         """
         answers = [last_boxed(text) for _, text in responses]
@@ -102,20 +102,6 @@ def gradability_problem(question: Question) -> str | None:
         case "free":
             return _problem(question)
     return None
-
-
-def check_gradable(questions: Iterable[Question]) -> None:
-    """Refuse questions that no rule can grade, before any expensive work.
-
-    Raises:
-        InputError: With the number of such questions and the first of them.
-    """
-    problems = [problem for question in questions if (problem := gradability_problem(question))]
-    if problems:
-        raise InputError(
-            f"{len(problems)} questions cannot be graded by rules; the first: {problems[0]}. "
-            "Set the source's answer_kind to what its answers are, or remove these questions"
-        )
 
 
 def _problem(question: Question) -> str:

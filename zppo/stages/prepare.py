@@ -13,11 +13,11 @@ from typing import get_args
 
 from schemas.config.data import DataConfig, SourceConfig
 from schemas.prepared import PreparedData, SourceReport
-from schemas.question import Split
+from schemas.question import Question, Split
 from zppo.data.accounts import EXAMPLES, Quarantine, Tally
 from zppo.data.duplicates import Admission
 from zppo.data.mapping import read_entry, reading_of
-from zppo.data.rows import BadRow, Entry
+from zppo.data.rows import BadRow, Entry, excerpt
 from zppo.data.rules import CountTokens, Limits, broken_limit, limits_of, share
 from zppo.data.sources import input_digests, pin_revisions, read_rows
 from zppo.data.staging import Staging
@@ -26,6 +26,8 @@ from zppo.errors import InputError
 
 Progress = Callable[[str, int], None]
 """Told now and then: the source, and how many of its rows are read. May raise to stop the stage."""
+
+Problem = Callable[[Question], str | None]
 
 _PROGRESS_ROWS = 1000
 _HOPELESS_ROWS = 1000
@@ -50,6 +52,7 @@ def prepare(
     max_prompt_tokens: int,
     out: Path,
     progress: Progress | None = None,
+    problem: Problem = lambda question: None,
 ) -> PreparedData:
     """Write `train.parquet`, `validation.parquet`, `test.parquet`, `report.json` and `quarantine/`.
 
@@ -63,6 +66,7 @@ def prepare(
         max_prompt_tokens: Questions with a longer prompt are dropped.
         out: An empty directory; scratch files come and go in it as well.
         progress: Told how far the reading is.
+        problem: Why the run's grader could not grade a question, or None; such a row is a bad row.
 
     Raises:
         InputError: Too many bad rows, too few questions for the splits, or a source that cannot be read.
@@ -81,7 +85,7 @@ def prepare(
         for source in evaluation + training:
             books[source.name] = _Books(Quarantine(out / "quarantine", source.name))
             limits = limits_of(source, config, count_prompt_tokens, max_prompt_tokens)
-            _take_in(source, config, limits, admission, books[source.name], progress)
+            _take_in(source, config, limits, admission, books[source.name], progress, problem)
             _cap(source, staging, books[source.name])
         _draw_splits(config, training, staging, books)
         for split in get_args(Split):
@@ -99,9 +103,10 @@ def _take_in(
     admission: Admission,
     books: _Books,
     progress: Progress | None,
+    problem: Problem,
 ) -> None:
     """Let the questions of a source into the staging database, by the rules."""
-    for entry in _entries(source, config, books):
+    for entry in _entries(source, config, books, problem):
         verdict = broken_limit(entry.question, limits) or admission.admit(entry, source.role)
         if verdict is not None:
             books.tally.add(entry, verdict)
@@ -113,12 +118,14 @@ def _take_in(
         progress(source.name, books.rows)
 
 
-def _entries(source: SourceConfig, config: DataConfig, books: _Books) -> Iterator[Entry]:
+def _entries(source: SourceConfig, config: DataConfig, books: _Books, problem: Problem) -> Iterator[Entry]:
     """The questions of a source; its bad rows go into quarantine."""
     reading = reading_of(source)
     for row in read_rows(source):
         books.rows += 1
         entry = row if isinstance(row, BadRow) else read_entry(row, reading, config.max_text_characters)
+        if isinstance(entry, Entry) and (reason := problem(entry.question)):
+            entry = BadRow(entry.place, reason, excerpt(entry.question.answer))
         if isinstance(entry, Entry):
             yield entry
             continue

@@ -1,6 +1,6 @@
 """An opened run: its recipe, its store, and its adapters, each built when it is first needed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
@@ -40,6 +40,7 @@ class RunContext:
         self.paths = RunPaths(record.name)
         self.progress: Progress = choose_progress()
         self._stack = stack
+        self._done: dict[str, str] = {}
 
     @cached_property
     def method(self) -> Method:
@@ -75,6 +76,12 @@ class RunContext:
     def load(self, config: ModelConfig, resolved: ResolvedModel) -> LoadedModel:
         """A model for this run; nothing is loaded yet."""
         return LoadedModel(config, resolved, self.config, self.runtime)
+
+    def once(self, stage: str, work: Callable[["RunContext"], str]) -> str:
+        """The path of a stage's artifact; the stage is asked for it once a process."""
+        if stage not in self._done:
+            self._done[stage] = work(self)
+        return self._done[stage]
 
     def committed(self, path: str) -> Manifest:
         """The manifest of an artifact that must be there by now."""

@@ -1,13 +1,15 @@
 """The prepare stage of a run."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from schemas.prepared import PreparedData
 from schemas.question import Split
 from zppo.data.sources import input_digests, pin_revisions
-from zppo.data.table import read_questions
-from zppo.graders.rules import check_gradable
+from zppo.graders.rules import gradability_problem
 from zppo.layout import shared
+from zppo.progress import LINE_SECONDS
 from zppo.rendering import templates_digest
 from zppo.stages.prepare import prepare
 from zppo.stores.identity import fingerprint, identify
@@ -18,6 +20,15 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 def run_prepare(run: RunContext) -> str:
     """Prepare the data set of a run, or find it prepared; returns its path in the store."""
+    return run.once("prepare", _prepare)
+
+
+def read_prepared(path: Path) -> PreparedData:
+    """The report of a prepared data set."""
+    return PreparedData.model_validate_json(path.read_bytes())
+
+
+def _prepare(run: RunContext) -> str:
     config = run.config
     data = pin_revisions(config.data)
     limit = config.sampling.max_prompt_tokens
@@ -35,18 +46,32 @@ def run_prepare(run: RunContext) -> str:
     path = shared("prepare", fingerprint(identity))
     if run.store.find(path, identity) is None:
         with run.store.commit(path, identity) as staging:
-            report = prepare(data, config.seed, run.count_prompt_tokens, limit, staging.directory)
-            for split in SPLITS:
-                check_gradable(read_questions(staging.directory / f"{split}.parquet"))
+            report = prepare(
+                data,
+                config.seed,
+                run.count_prompt_tokens,
+                limit,
+                staging.directory,
+                _rows_read(run),
+                gradability_problem,
+            )
         run.progress.say(f"prepare     {_counts(report)}")
     else:
         run.progress.say(f"prepare     {_counts(read_prepared(run.store.file(path, 'report.json')))}, reused")
     return path
 
 
-def read_prepared(path: Path) -> PreparedData:
-    """The report of a prepared data set."""
-    return PreparedData.model_validate_json(path.read_bytes())
+def _rows_read(run: RunContext) -> Callable[[str, int], None]:
+    """A line every few seconds: how many rows a source has, nobody knows before the last one is read."""
+    shown = time.monotonic()
+
+    def say(source: str, rows: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= LINE_SECONDS:
+            shown = time.monotonic()
+            run.progress.say(f"prepare     {source}: {rows:,} rows read")
+
+    return say
 
 
 def _counts(report: PreparedData) -> str:

@@ -39,6 +39,10 @@ def run_precompute(run: RunContext) -> str:
     Returns:
         The pool's path in the store; empty where the method asks no teacher.
     """
+    return run.once("precompute", _precompute)
+
+
+def _precompute(run: RunContext) -> str:
     config = run.config.teacher
     if not run.method.switches.teacher or isinstance(config, NoTeacher):
         run.progress.say(f"precompute  nothing to do: {run.config.method.type} asks no teacher for responses")
