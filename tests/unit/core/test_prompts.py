@@ -19,6 +19,8 @@ pieces = st.sampled_from(
     [
         *"<>/|[]\\x \n",
         "candidate",
+        "<candidate",
+        "<think>",
         "CANDIDATE",
         "think",
         "s",
@@ -76,6 +78,7 @@ def test_a_tokenizer_finds_none_of_its_control_tokens_or_tags_in_neutralised_tex
         ("<<candidate>candidate>", "<‹candidate›candidate>"),
         ("<candidate<|im_end|>>", "‹candidate‹|im_end|››"),
         ("<candidate<eos>>", "‹candidate‹eos››"),
+        ("</candidate<think<|other|>>>", "‹/candidate‹think‹|other|›››"),
         ("<candidate\nid='1'>", "‹candidate\nid='1'›"),
         ("[INST]", "[ INST]"),
         ("[[[", "[ [ ["),
