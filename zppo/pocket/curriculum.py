@@ -44,7 +44,7 @@ the student passes the window within 20 updates, and hardly a question stays har
 HIGH_RATE = 3e-3
 LOW_RATE = 7e-4
 MOST_FACT_UPDATES = 400
-CHECK_EVERY = 5
+CHECK_EVERY = 10
 STOP = (0.215, 0.275)
 """Plain accuracy, on the questions of the check, at which the student is done."""
 
