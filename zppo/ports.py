@@ -14,8 +14,7 @@ from schemas.config.models import DecodingConfig
 from schemas.evaluation import Evaluation
 from schemas.question import Question
 from schemas.rollout import Compression, StopReason
-from zppo.core.values import Original as Original
-from zppo.core.values import TeacherResponse as TeacherResponse
+from zppo.core.values import Original, TeacherResponse
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class Learner(Protocol):
         ...
 
     def save(self, directory: Path) -> None:
-        """Write a checkpoint that transformers loads, and the optimizer beside it (`optimizer.safetensors`)."""
+        """Write a checkpoint that transformers loads, and the optimizer beside it."""
         ...
 
     def load(self, directory: Path) -> None:

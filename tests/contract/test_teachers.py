@@ -14,7 +14,8 @@ from tests.fakes.engine import ScriptedEngine
 from tests.fakes.grader import TextGrader
 from tests.fakes.teacher import ScriptedTeacher
 from zppo.core.answers import last_boxed
-from zppo.ports import Compressor, Original, Teacher, Visit
+from zppo.core.values import Original
+from zppo.ports import Compressor, Teacher, Visit
 from zppo.teachers.adapters import OnlineTeacher, PoolTeacher
 from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor
 from zppo.teachers.pool import PoolTable, write_pool

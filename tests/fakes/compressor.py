@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from schemas.rollout import Compression
 from zppo.core.answers import boxed
-from zppo.ports import Original
+from zppo.core.values import Original
 
 
 def first_words(original: Original, label: str, count: int = 4) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from tests.fakes.grader import TextGrader
-from zppo.ports import TeacherAnswer, TeacherResponse, Visit
+from zppo.core.values import TeacherResponse
+from zppo.ports import TeacherAnswer, Visit
 
 
 class ScriptedTeacher:

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from schemas.question import Question
 from schemas.teacher import AnsweredQuestion, PooledResponse, TeacherPool
 from zppo.core.randomness import derive_seed
+from zppo.core.values import Original
 from zppo.errors import InputError, StoreError
-from zppo.ports import Compressor, Grader, Original
+from zppo.ports import Compressor, Grader
 from zppo.stores.files import DiskErrors
 from zppo.teachers.pool import RESPONSES, valid, write_pool
 from zppo.teachers.sources import Ask, ResponseSource, SourceKind, grade_drawn

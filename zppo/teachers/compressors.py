@@ -10,8 +10,9 @@ from schemas.rollout import Compression
 from zppo.core.answers import last_box
 from zppo.core.compress import shorten
 from zppo.core.prompts import neutralise
+from zppo.core.values import Original
 from zppo.errors import InputError
-from zppo.ports import Generation, GenerationRequest, Original, RolloutEngine
+from zppo.ports import Generation, GenerationRequest, RolloutEngine
 from zppo.rendering import SETS, template_directory
 
 _SUMMARY = re.compile(r"<summary>((?:(?!<summary>).)*?)</summary>", re.DOTALL)

@@ -7,8 +7,9 @@ from schemas.config.models import DecodingConfig
 from schemas.config.teacher import ExtractiveCompression, TeacherCompression
 from tests.fakes.engine import ScriptedEngine
 from zppo.core.answers import last_boxed
+from zppo.core.values import Original
 from zppo.errors import InputError
-from zppo.ports import GenerationFailure, Original
+from zppo.ports import GenerationFailure
 from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor, load_compression_template
 
 RESPONSE = Original(text=r"<think> 9 +6 15 *2 11 </think> \boxed{11}", answer="11")
