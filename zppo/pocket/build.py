@@ -110,6 +110,6 @@ def _weights(trained: Trainer) -> bytes:
 def _write(out: Path, student: Trainer, teacher: Trainer, card: PocketCard) -> None:
     for name, trained in (("student", student), ("teacher", teacher)):
         trained.model.save_pretrained(out / name)
-        trained.tokenizer.save_pretrained(out / name)
+        make_tokenizer().save_pretrained(out / name)  # a used one remembers how it padded last
     (out / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     (out / "CARD.md").write_text(card_markdown(card), encoding="utf-8")
