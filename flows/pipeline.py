@@ -8,18 +8,20 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from flows.artifacts import progress_of, show_rounds, show_summary
 from flows.servers import flow_server
 from flows.stopping import stop_at_commits
 from schemas.config.run import RunConfig, Runtime
+from zppo.runs import finished_summary
+from zppo.stages.train import read_reports
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.wiring.context import RunContext, open_run
 from zppo.wiring.evaluate import read_evaluation, run_evaluate
 from zppo.wiring.prepare import run_prepare
-from zppo.wiring.promote import run_promote
-from zppo.wiring.summary import write_summary
+from zppo.wiring.promote import read_decision, run_promote
+from zppo.wiring.summary import run_summary
 from zppo.wiring.teacher import run_precompute
 from zppo.wiring.tracking import tracking
 from zppo.wiring.train import open_training
@@ -55,6 +57,7 @@ def pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
             _train(run, tracker)
             _evaluate(run, tracker)
             _promote(run, tracker)
+        _summarize(run, tracker)
 
 
 @flow(name="zppo-evaluate", flow_run_name="{name}")
@@ -73,13 +76,20 @@ def promote(config: RunConfig, name: str, runtime: Runtime) -> None:
 
 def _train(run: RunContext, tracker: MlflowTracker) -> None:
     """Every round that is not committed: its rollouts, then the GPU training task."""
+    if run.committed_rounds() == run.config.rounds:
+        run.progress.say(f"train       all {run.config.rounds} rounds are committed")
+        return
     with open_training(run, tracker) as trainer, stop_at_commits() as commit_done:
         trainer.validate_base()
+        show_progress = progress_of(run.name, run.config.rounds, run.committed_rounds())
         for index in trainer.remaining():
             _stage(f"collect {index}", trainer.collect, index)
             commit_done()
             _stage(f"update {index}", trainer.update, index)
             commit_done()
+            if trainer.writes_checkpoint(index):
+                show_progress(index)
+                show_rounds(run.name, read_reports(run.store, run.paths))
 
 
 def _evaluate(run: RunContext, tracker: MlflowTracker) -> None:
@@ -89,12 +99,16 @@ def _evaluate(run: RunContext, tracker: MlflowTracker) -> None:
 
 def _promote(run: RunContext, tracker: MlflowTracker) -> None:
     _stage("promote", run_promote, run, tracker.run_id)
-    summary, picture = write_summary(run)
-    tracker.log_file(summary)
-    tracker.log_file(picture)
-    text = summary.read_text()
-    create_markdown_artifact(text, key="summary", description=f"Summary of {run.name}")
-    run.progress.say(f"\n{text}\nPicture: {picture}")
+    run.progress.say(f"promote     {read_decision(run).reason}")
+
+
+def _summarize(run: RunContext, tracker: MlflowTracker) -> None:
+    """The last commit of a run: its summary, in MLflow and on the flow run's page as well."""
+    run_summary(run, tracker.log_file)
+    text = finished_summary(run.store.home, run.name)
+    assert text is not None
+    show_summary(run.name, text)
+    run.progress.say(f"\n{text}")
 
 
 def _stage(title: str, work: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:

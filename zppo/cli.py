@@ -211,6 +211,12 @@ def pocket_build(
 
 
 def _execute(config: "RunConfig", name: str, runtime: "Runtime") -> None:
+    from zppo.runs import finished_summary
+
+    summary = finished_summary(runtime.home, name)
+    if summary is not None:
+        typer.echo(f"{name} is finished; nothing is left to do.\n\n{summary}")
+        return
     with _stoppable(name, runtime.home):
         from flows.pipeline import run_pipeline
 

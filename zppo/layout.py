@@ -39,7 +39,7 @@ class RunPaths:
 
     @property
     def summary(self) -> str:
-        """Directory of what a person reads at the end; derived, so not an artifact."""
+        """What a person reads at the end; a run that has it is finished."""
         return f"{self.root}/summary"
 
     @property

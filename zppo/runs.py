@@ -19,6 +19,8 @@ from zppo.stores.locks import holder
 
 RUN_FILE = "run.json"
 """In the artifact `RunPaths.manifest`; holds a `RunRecord`."""
+SUMMARY, PICTURE = "summary.md", "accuracy.png"
+"""In the artifact `RunPaths.summary`."""
 EVALUATION = "evaluation.json"
 """In the artifact `RunPaths.evaluation`; holds an `Evaluation`."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -69,6 +71,14 @@ def check_recipe(home: Path, name: str, recipe: RunConfig) -> None:
         )
 
 
+def finished_summary(home: Path, name: str) -> str | None:
+    """The summary of a finished run, None where work is left."""
+    store, path = LocalStore(home), RunPaths(name).summary
+    if store.read(path) is None:
+        return None
+    return f"{store.file(path, SUMMARY).read_text()}\nPicture: {store.file(path, PICTURE)}"
+
+
 def status(home: Path, name: str) -> RunStatus:
     """How far a run is, from its committed artifacts alone."""
     recipe = read_run(home, name).recipe
@@ -78,7 +88,7 @@ def status(home: Path, name: str) -> RunStatus:
     evaluation = _evaluation(store, paths)
     return RunStatus(
         name=name,
-        state=_state(held is not None, store.read(paths.promotion) is not None),
+        state=_state(held is not None, store.read(paths.summary) is not None),
         process=held.pid if held else None,
         host=held.host if held else None,
         method=recipe.method.type,

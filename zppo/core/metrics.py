@@ -84,3 +84,20 @@ def _updates(updates: tuple[UpdateReport, ...]) -> Metrics:
     for name in UpdateReport.model_fields:
         values = [float(getattr(update, name)) for update in updates]
         yield f"update/{name}", sum(values) / len(values)
+
+
+def table_row(report: StepReport) -> dict[str, str]:
+    """A round in one row for people, accuracies with three digits."""
+    row = {"round": str(report.round)}
+    for kind in ("plain", "bcq", "ncq"):
+        found = next((each for each in report.kinds if each.kind == kind), None)
+        row[kind] = _digits(found.accuracy if found else None)
+    row["held out"] = _digits(report.validation.accuracy if report.validation else None)
+    row["hard"] = f"{report.hard_questions} of {report.new_questions + report.replayed_questions}"
+    row["buffer"] = str(report.buffer.size)
+    row["gradient norm"] = _digits(max((update.grad_norm for update in report.updates), default=None))
+    return row
+
+
+def _digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

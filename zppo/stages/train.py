@@ -86,6 +86,10 @@ class Trainer:
         """Rounds whose update is not committed."""
         return range(committed_rounds(self._its.store, self._its.paths) + 1, self._its.rounds + 1)
 
+    def writes_checkpoint(self, index: int) -> bool:
+        """Whether a round ends with a checkpoint."""
+        return self._its.checkpoints.due(index)
+
     def collect(self, index: int) -> str:
         """Steps 1 to 5 of a round; returns the path of its rollouts."""
         its, path = self._its, self._its.paths.collect(index)

@@ -1,5 +1,6 @@
 """What a person reads at the end of a run."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from schemas.evaluation import Evaluation, ModelScores, Score
@@ -7,24 +8,37 @@ from schemas.promotion import PromotionDecision
 from schemas.report import StepReport
 from zppo.picture import draw_accuracy
 from zppo.progress import clock_text
+from zppo.runs import PICTURE, SUMMARY
 from zppo.stages.train import read_base, read_reports, read_timings
+from zppo.stores.identity import identify
 from zppo.wiring.context import RunContext
 from zppo.wiring.evaluate import read_evaluation
 from zppo.wiring.promote import read_decision
 
-SUMMARY, PICTURE = "summary.md", "accuracy.png"
+
+def run_summary(run: RunContext, publish: Callable[[Path], None]) -> str:
+    """Write the summary and the picture of a run; returns their path. A run that has them is finished.
+
+    Args:
+        run: Promoted or not, but decided.
+        publish: Told of each file before the commit.
+    """
+    path = run.paths.summary
+    identity = identify("summary", {}, [run.committed(run.paths.promotion)])
+    if run.store.find(path, identity) is None:
+        with run.store.commit(path, identity) as staging:
+            _write(run, staging.directory)
+            for name in (SUMMARY, PICTURE):
+                publish(staging.directory / name)
+    return path
 
 
-def write_summary(run: RunContext) -> tuple[Path, Path]:
-    """Write the summary and the picture of a finished run; returns their paths."""
-    directory = run.store.home / run.paths.summary
-    directory.mkdir(exist_ok=True)
+def _write(run: RunContext, directory: Path) -> None:
     reports = read_reports(run.store, run.paths)
     title = f"{run.name}: {run.config.method.type}, {run.config.student.model}"
     draw_accuracy(read_base(run.store, run.paths), reports, title, directory / PICTURE)
     text = summary_text(run, reports, read_evaluation(run), read_decision(run))
     (directory / SUMMARY).write_text(text + "\n")
-    return directory / SUMMARY, directory / PICTURE
 
 
 def summary_text(
