@@ -53,7 +53,7 @@ class PocketCard(Artifact):
     seed: int = Field(ge=0)
     """Of weights, examples and measurements."""
     questions: int = Field(ge=1)
-    """Held-out questions that each figure is measured on."""
+    """Questions, drawn apart from the training examples, that each accuracy is measured on."""
     lengths: tuple[int, ...]
     """Operations in the chains that `accuracy` is measured on."""
     longer_lengths: tuple[int, ...]

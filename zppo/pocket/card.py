@@ -6,8 +6,8 @@ _CARD = """\
 # Pocket models
 
 A student and a teacher for chains of operations modulo 19: plain Hugging Face Llamas with one token a
-word. Built by `zppo pocket build --seed {card.seed}`. Every accuracy is a mean over {card.questions} held-out
-questions, eight responses each, at temperature 1.
+word, built by `zppo pocket build OUT --seed {card.seed}`. Every accuracy is a mean over {card.questions}
+questions drawn apart from the training examples, eight responses each, at temperature 1.
 
 | | student | teacher |
 | --- | --- | --- |

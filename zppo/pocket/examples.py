@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from random import Random
-from string import Template
 
-from zppo.core.prompts import Templates
 from zppo.pocket.task import FACTORS, MODULUS, Chain, Derivation, Fact, Operation, draw_chain
-from zppo.pocket.tokenizer import template_text, vocabulary
+from zppo.pocket.tokenizer import vocabulary
+from zppo.rendering import load_templates
 
 WRONG_ACCURACY = {"+": 0.9, "*": 0.5}
 """How often a step of a wrong candidate is true: wrong rollouts of a half-taught student look like that."""
@@ -48,19 +47,7 @@ class Lesson:
         return any(step in self.withheld for step in steps)
 
 
-def pocket_templates() -> Templates:
-    """The template set `pocket`."""
-    return Templates(
-        plain=Template(template_text("plain")),
-        bcq=Template(template_text("bcq")),
-        ncq=Template(template_text("ncq")),
-        candidate=Template(template_text("candidate")),
-        closing=template_text("closing"),
-        no_answers=template_text("no_answers"),
-    )
-
-
-TEMPLATES = pocket_templates()
+TEMPLATES = load_templates("pocket")
 TASK_WORDS = tuple(word for word in vocabulary() if word[0] in "0123456789+*\\")
 
 

@@ -1,7 +1,6 @@
 """The pocket models' tokenizer: one token a word, and no word outside the task and its templates."""
 
 import re
-from importlib.resources import files
 
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
@@ -10,12 +9,12 @@ from transformers import PreTrainedTokenizerFast
 
 from zppo.core.answers import boxed
 from zppo.pocket.task import ADDENDS, FACTORS, MODULUS
+from zppo.rendering import load_templates
 
 PAD, EOS, UNKNOWN, USER, ASSISTANT = SPECIAL = ("<pad>", "<eos>", "<unk>", "<user>", "<assistant>")
 CONTEXT = 1024
 """Tokens of prompt and response together."""
 TAGS = ("think", "candidate", "response", "summary", "hint")
-TEMPLATES = ("plain", "bcq", "ncq", "candidate", "closing", "no_answers")
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -25,11 +24,6 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
-
-
-def template_text(name: str) -> str:
-    """The text of one of the pocket templates, without its final newline."""
-    return (files("zppo") / "templates" / "pocket" / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
 def vocabulary() -> tuple[str, ...]:
@@ -47,8 +41,10 @@ def vocabulary() -> tuple[str, ...]:
 
 
 def _template_words() -> list[str]:
-    texts = " ".join(template_text(name) for name in TEMPLATES)
-    return [word for word in re.findall(r",|[^\s,]+", texts) if not word.startswith("$")]
+    templates = load_templates("pocket")
+    files = (templates.plain, templates.bcq, templates.ncq, templates.candidate)
+    texts = [*(file.template for file in files), templates.closing, templates.no_answers]
+    return [word for word in re.findall(r",|[^\s,]+", " ".join(texts)) if not word.startswith("$")]
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
