@@ -6,7 +6,6 @@ all random. In the second, facts, the demonstrations are mostly true, except for
 and it learns fast: it is measured every few updates and stopped inside the learning window.
 """
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -45,6 +44,7 @@ HIGH_RATE = 3e-3
 LOW_RATE = 7e-4
 MOST_FACT_UPDATES = 400
 CHECK_EVERY = 10
+REPORT_EVERY = 50
 STOP = (0.215, 0.275)
 """Plain accuracy, on the questions of the check, at which the student is done."""
 
@@ -56,7 +56,7 @@ def teach_teacher(tokenizer: PreTrainedTokenizerFast, seed: int, report: Report)
     for update in range(TEACHER_UPDATES):
         examples = [plain_example(lesson, random) for _ in range(64)]
         loss = trainer.step(examples, cosine(HIGH_RATE, update, TEACHER_UPDATES))
-        if (update + 1) % 100 == 0:
+        if (update + 1) % REPORT_EVERY == 0:
             report(f"teacher: update {update + 1} of {TEACHER_UPDATES}, loss {loss:.3f}")
     return trainer, TEACHER_UPDATES
 
@@ -70,7 +70,7 @@ def teach_student(
     for update in range(STRUCTURE_UPDATES):
         batch = structure_batch(update, withheld, random)
         loss = trainer.step(batch, cosine(HIGH_RATE, update, STRUCTURE_UPDATES))
-        if (update + 1) % 100 == 0:
+        if (update + 1) % REPORT_EVERY == 0:
             report(f"student: structure, update {update + 1} of {STRUCTURE_UPDATES}, loss {loss:.3f}")
     return trainer, STRUCTURE_UPDATES + _teach_facts(trainer, withheld, random, checks, report)
 
@@ -85,7 +85,7 @@ def _teach_facts(
     """
     sampler, rate = Sampler(trainer.model, trainer.tokenizer), LOW_RATE
     lesson = Lesson(FACTS_ACCURACY, longest=6, withheld=withheld)
-    before = copy.deepcopy(trainer.state())
+    before = trainer.state()
     for update in range(CHECK_EVERY, MOST_FACT_UPDATES + 1, CHECK_EVERY):
         for _ in range(CHECK_EVERY):
             trainer.step(mixed_batch(lesson, random), rate)
@@ -97,7 +97,7 @@ def _teach_facts(
         elif accuracy >= STOP[0]:
             return update
         else:
-            before = copy.deepcopy(trainer.state())
+            before = trainer.state()
     raise InputError(
         f"the student did not reach plain accuracy {STOP[0]} in {MOST_FACT_UPDATES} updates; use another seed"
     )

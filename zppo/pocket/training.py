@@ -1,5 +1,6 @@
 """Supervised training on examples: cross-entropy on the response's tokens."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,13 +58,13 @@ class Trainer:
         return loss
 
     def state(self) -> State:
-        """Weights and optimizer, by reference."""
-        return State(self.model.state_dict(), self.optimizer.state_dict())
+        """A copy of weights and optimizer."""
+        return copy.deepcopy(State(self.model.state_dict(), self.optimizer.state_dict()))
 
     def restore(self, state: State) -> None:
-        """Go back to a copy of an earlier state."""
+        """Go back to an earlier state, which stays as it is."""
         self.model.load_state_dict(state.model)
-        self.optimizer.load_state_dict(state.optimizer)
+        self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
 
     def _encode(self, examples: Sequence[Example]) -> list[Encoded]:
         chats = [[{"role": "user", "content": example.prompt}] for example in examples]
