@@ -1,10 +1,12 @@
 """The command line. Commands import what they need when they run, so that `--help` answers at once."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +17,8 @@ from zppo.errors import InputError, ZppoError
 if TYPE_CHECKING:
     from schemas.config.run import RunConfig, Runtime
 
-INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C ended, as shells have it."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes of a command that Ctrl-C or SIGTERM ended, as shells have them."""
 
 app = typer.Typer(
     name="zppo", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -40,7 +42,7 @@ RUNS = Path("runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    """Run a command and exit: 0 done, 1 failed, 2 bad input, 130 interrupted, 143 terminated."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         app(list(arguments), prog_name="zppo")
@@ -211,12 +213,16 @@ def pocket_build(
 
 
 def _execute(config: "RunConfig", name: str, runtime: "Runtime") -> None:
+    from zppo.layout import RunPaths
     from zppo.runs import finished_summary
+    from zppo.stores.locks import check_free
 
     summary = finished_summary(runtime.home, name)
     if summary is not None:
         typer.echo(f"{name} is finished; nothing is left to do.\n\n{summary}")
         return
+    # The flow takes the lock; this is the same answer without the servers' start.
+    check_free(runtime.home / RunPaths(name).root)
     with _stoppable(name, runtime.home):
         from flows.pipeline import run_pipeline
 
@@ -233,12 +239,23 @@ def _runtime(home: Path, device: str = "auto", threads: int = 0) -> "Runtime":
     return Runtime(home=home, tracking_uri=tracking_uri, device=device, threads=threads)
 
 
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
 @contextmanager
 def _stoppable(name: str, home: Path) -> Iterator[None]:
-    """End with one line on Ctrl-C; what is committed stays."""
+    """End with one line on Ctrl-C and SIGTERM; what is committed stays."""
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Terminated) as stop:
         option = "" if home == RUNS else f" --home {home}"
         typer.echo(f"\nstopped; go on with: zppo resume {name}{option}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)

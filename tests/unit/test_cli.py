@@ -145,3 +145,28 @@ def test_ctrl_c_ends_with_code_130_and_one_line():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 130
     assert done.stderr.strip() == "stopped; go on with: zppo resume first"
+
+
+def test_sigterm_ends_with_code_143_and_one_line():
+    program = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from zppo import cli\n"
+        "@cli.app.command()\n"
+        "def wait() -> None:\n"
+        "    with cli._stoppable('first', Path('elsewhere')):\n"
+        f"        os.kill(os.getpid(), {int(signal.SIGTERM)})\n"
+        "cli.main(['wait'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 143
+    assert done.stderr.strip() == "stopped; go on with: zppo resume first --home elsewhere"
+
+
+def test_a_run_that_another_process_holds_is_refused_by_its_name_before_anything_starts(tmp_path, capsys):
+    store_run(tmp_path)
+    with exclusive(tmp_path / RunPaths("first").root):
+        assert call("resume", "first", "--home", str(tmp_path)) == 1
+    error = capsys.readouterr().err
+    assert f"process {os.getpid()} on " in error
+    assert not (tmp_path / "prefect" / "prefect.db").exists()

@@ -63,6 +63,12 @@ def holder(directory: Path) -> Holder | None:
         os.close(descriptor)
 
 
+def check_free(directory: Path) -> None:
+    """Raise `StoreError`, naming the holder, when a process has the directory now; nothing is held after."""
+    if holder(directory) is not None:
+        raise StoreError(_taken(directory))
+
+
 def try_lock(descriptor: int, shared: bool = False) -> bool:
     """Take the lock of an open file or directory if it is free; closing the descriptor gives it back."""
     try:
