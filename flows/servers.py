@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -28,6 +28,8 @@ from zppo.stores.locks import exclusive
 START_SECONDS = 180
 """A first start migrates the database: 20 to 40 s on two busy cores."""
 STOP_SECONDS = 10
+PREFECT_PORT, MLFLOW_PORT = 4200, 5000
+"""Of the pages, where they are free."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -62,10 +64,10 @@ def prefect_server(home: Path, port: int = 0, pages: bool = False) -> Iterator[s
 
     Args:
         home: Home of the runs.
-        port: 0 takes a free one.
+        port: Wanted; any free one where it is taken, or 0.
         pages: Serve the web pages too.
     """
-    port = port or _free_port()
+    port = _free_port(port)
     url = f"http://127.0.0.1:{port}"
     environment = {
         **get_current_settings().to_environment_variables(exclude_unset=True),
@@ -92,7 +94,7 @@ def prefect_server(home: Path, port: int = 0, pages: bool = False) -> Iterator[s
 @contextmanager
 def mlflow_server(home: Path, port: int = 0) -> Iterator[str]:
     """An MLflow server on `home`'s database; yields its address."""
-    port = port or _free_port()
+    port = _free_port(port)
     url = f"http://127.0.0.1:{port}"
     log = home.absolute() / "mlflow-server.log"
     command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -106,7 +108,10 @@ def mlflow_server(home: Path, port: int = 0) -> Iterator[str]:
 
 def serve_pages(home: Path) -> None:
     """Serve the Prefect and MLflow pages until interrupted, and print where."""
-    with prefect_server(home, pages=True) as prefect_url, mlflow_server(home) as mlflow_url:
+    with (
+        prefect_server(home, PREFECT_PORT, pages=True) as prefect_url,
+        mlflow_server(home, MLFLOW_PORT) as mlflow_url,
+    ):
         print(f"Prefect  {prefect_url}\nMLflow   {mlflow_url}\nCtrl-C stops both.", flush=True)
         signal.pause()
 
@@ -160,7 +165,11 @@ def _tail(log: Path, lines: int = 10) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            # As servers do: a port whose last connection has just closed is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise ServerError("no free port on 127.0.0.1")

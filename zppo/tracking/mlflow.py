@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "zppo"
 KEY_TAG = "zppo.key"
+_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""Makes MLflow's page open on the runs rather than on traces of an agent."""
 ROUND = "round"
 """Metric that every delivered round has; a round's metrics arrive in one transaction."""
 RETRY_SECONDS = 30.0
@@ -158,7 +160,7 @@ def _experiment(client: "MlflowClient", artifacts: Path | None) -> str:
     if found is None:
         location = artifacts.absolute().as_uri() if artifacts else None
         try:
-            return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+            return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=_TRAINING))
         except MlflowException as error:
             # Another process may have made it meanwhile.
             found = client.get_experiment_by_name(EXPERIMENT)
