@@ -26,8 +26,8 @@ CHECK_QUESTIONS = 120
 def build(out: Path, seed: int, report: Callable[[str], None]) -> PocketCard:
     """Train student and teacher from scratch and write them, with their card, into `out`.
 
-    Takes about ten minutes on one idle core, and uses one thread, so that the same seed gives the same
-    weights on the same machine and library versions.
+    Takes five to fifteen minutes, on one thread, so that the same seed gives the same weights on the same
+    kind of machine with the same library versions.
 
     Args:
         out: Directory that gets `student/`, `teacher/`, `card.json` and `CARD.md`.

