@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -22,7 +22,7 @@ from prefect.settings import (
 )
 
 from zppo.environment import tracking_uri
-from zppo.errors import ZppoError
+from zppo.errors import StoreError, ZppoError
 from zppo.stores.locks import exclusive
 
 START_SECONDS = 180
@@ -81,8 +81,7 @@ def prefect_server(home: Path, port: int = 0, pages: bool = False) -> Iterator[s
     command = ["-m", "uvicorn", "--app-dir", str(prefect.__module_path__.parent), "--factory"]
     command += ["prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port)]
     log = home.absolute() / "prefect" / "server.log"
-    # One at a time: two servers would migrate a new database at once.
-    with exclusive(log.parent / "start"):
+    with _turn(log.parent / "start"):
         process = _start([*command, "--log-level", "error"], environment, log)
         _wait_until_healthy(process, f"{url}/api/health", "Prefect", log)
     try:
@@ -114,6 +113,22 @@ def serve_pages(home: Path) -> None:
     ):
         print(f"Prefect  {prefect_url}\nMLflow   {mlflow_url}\nCtrl-C stops both.", flush=True)
         signal.pause()
+
+
+@contextmanager
+def _turn(directory: Path) -> Iterator[None]:
+    """Wait until no other process starts a server here: two would migrate a new database at once."""
+    deadline = time.monotonic() + START_SECONDS
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(exclusive(directory))
+                break
+            except StoreError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        yield
 
 
 def _start(arguments: list[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
