@@ -51,5 +51,6 @@ def draw_accuracy(
     axes.set(xlabel="round", ylabel="accuracy", ylim=(0, 1), title=title)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="best")
+    if axes.lines:
+        axes.legend(frameon=False, loc="best")
     figure.savefig(path)
