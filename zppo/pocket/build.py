@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from transformers.utils import logging
 
 from schemas.pocket import ModelCard, PocketCard, StudentCard
 from zppo.errors import InputError
@@ -108,6 +109,7 @@ def _weights(trained: Trainer) -> bytes:
 
 
 def _write(out: Path, student: Trainer, teacher: Trainer, card: PocketCard) -> None:
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     for name, trained in (("student", student), ("teacher", teacher)):
         trained.model.save_pretrained(out / name)
         make_tokenizer().save_pretrained(out / name)  # a used one remembers how it padded last
