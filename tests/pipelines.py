@@ -1,0 +1,156 @@
+"""A whole pipeline small enough for tests: its recipe, its command, and what a run of it computed."""
+
+import hashlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import yaml
+
+from schemas.config.run import RunConfig
+from zppo.recipes import load_recipe
+
+ROOT = Path(__file__).parents[1]
+NAME = "tiny"
+ROUNDS = 5
+RECIPE = {
+    "student": {"model": "pocket/student", "templates": "pocket"},
+    "teacher": {
+        "type": "model",
+        "model": {"model": "pocket/teacher", "templates": "pocket"},
+        "max_response_tokens": 16,
+    },
+    "data": {
+        "sources": [
+            {"name": "chains", "type": "pocket", "lengths": [3], "count": 44},
+            {"name": "long", "type": "pocket", "role": "evaluate", "lengths": [4], "count": 8, "seed": 1},
+        ],
+        "validation_questions": 6,
+        "test_questions": 8,
+        "near_duplicates": {"enabled": False},
+    },
+    "method": {
+        "type": "zppo",
+        "group_size": 4,
+        "teacher_group_size": 2,
+        "iterations": 2,
+        "replay_fraction": 0.5,
+        "augment_fraction": 1.0,
+        "buffer_capacity": 3,
+        "compression": {"type": "extractive", "max_tokens": 16},
+    },
+    "rounds": ROUNDS,
+    "questions_per_round": 4,
+    "sampling": {"max_prompt_tokens": 64, "max_response_tokens": 16},
+    "learner": {"learning_rate": 3e-4, "warmup_updates": 2, "weight_decay": 0.0},
+    "evaluation": {
+        "decoding": {
+            "temperature": 1.0,
+            "top_p": 1.0,
+            "top_k": 0,
+            "presence_penalty": 0.0,
+            "max_response_tokens": 16,
+        },
+        "bootstrap_resamples": 100,
+    },
+    "checkpoints": {"every": 2},
+}
+"""Chains of three operations, which 16 tokens suffice for; every kind of prompt comes up in every round."""
+
+
+def write_recipe(directory: Path) -> Path:
+    """The recipe as a file, named so that its run is called `NAME`."""
+    file = directory / f"{NAME}.yaml"
+    file.write_text(yaml.safe_dump(RECIPE))
+    return file
+
+
+def recipe(directory: Path, *overrides: str) -> RunConfig:
+    """The recipe as the command line loads it."""
+    return load_recipe(str(write_recipe(directory)), overrides)
+
+
+def start(
+    *arguments: str, home: Path, environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[str]":
+    """The command `zppo` on a home, in a process group of its own, without anything from this environment."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "zppo", *arguments, "--home", str(home)],
+        cwd=ROOT,
+        env={**kept, "OMP_NUM_THREADS": "1", **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def zppo(
+    *arguments: str, home: Path, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """The command `zppo` on a home, run to its end."""
+    process = start(*arguments, home=home, environment=environment)
+    output, errors = process.communicate(timeout=200)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def results(home: Path, name: str = NAME) -> dict[str, str]:
+    """Everything that a finished run computed, by name: digests of its files, and what MLflow shows of it.
+
+    Left out is what differs between two equal runs: times, ids, package versions, and the summary, which
+    gives times. The home's own path is cut out.
+    """
+    files = [file for folder in (f"runs/{name}", "store") for file in (home / folder).rglob("*.*")]
+    found = {
+        str(file.relative_to(home)): hashlib.sha256(
+            file.read_bytes().replace(str(home.absolute()).encode(), b"HOME")
+        ).hexdigest()
+        for file in files
+        if file.is_file() and not any(file.match(pattern) for pattern in _CIRCUMSTANCES)
+    }
+    found |= {
+        f"fingerprint of {file.parent.relative_to(home)}": fingerprint(file)
+        for file in files
+        if file.name == "manifest.json"
+    }
+    return found | tracked(home)
+
+
+_CIRCUMSTANCES = (
+    "manifest.json",
+    "timings.json",
+    "run.lock",
+    "summary/*",
+    "precompute/*/report.json",
+    "partial/*/*",
+)
+
+
+def fingerprint(manifest: Path) -> str:
+    """What the artifact of a manifest file was made from."""
+    return str(json.loads(manifest.read_bytes())["manifest"]["fingerprint"])
+
+
+def tracked(home: Path) -> dict[str, str]:
+    """What MLflow's database holds, times and ids left out; a name that comes up twice shows its count."""
+    queries = (
+        "select 'metric ' || key || ' at ' || step, value from metrics where key not like 'seconds/%'",
+        "select 'parameter ' || key, value from params",
+        "select 'run ' || name, status from runs",
+        "select 'data ' || name || ' ' || digest, dataset_source from datasets",
+        "select 'version ' || name || ' ' || version, current_stage from model_versions",
+        "select 'tag ' || name || ' ' || version || ' ' || key, value from model_version_tags",
+        "select 'alias ' || name || ' ' || alias, version from registered_model_aliases",
+    )
+    with closing(sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True)) as database:
+        rows = [row for query in queries for row in database.execute(query)]
+    times = Counter(name for name, _ in rows)
+    return {(name if times[name] == 1 else f"{times[name]} times {name}"): str(value) for name, value in rows}
