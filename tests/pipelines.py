@@ -108,7 +108,7 @@ def results(home: Path, name: str = NAME) -> dict[str, str]:
     Left out is what differs between two equal runs: times, ids, package versions, and the summary, which
     gives times. The home's own path is cut out.
     """
-    files = [file for folder in (f"runs/{name}", "store") for file in (home / folder).rglob("*.*")]
+    files = [file for folder in (name, "store") for file in (home / folder).rglob("*.*")]
     found = {
         str(file.relative_to(home)): hashlib.sha256(
             file.read_bytes().replace(str(home.absolute()).encode(), b"HOME")

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+RESERVED = frozenset({"store", "tmp", "prefect", "mlartifacts", "mlflow.db", "mlflow-server.log"})
+"""What else lies beside the runs; none of them names a run."""
+
 
 @dataclass(frozen=True)
 class RunPaths:
@@ -12,7 +15,7 @@ class RunPaths:
     @property
     def root(self) -> str:
         """The run's own directory."""
-        return f"runs/{self.name}"
+        return self.name
 
     @property
     def manifest(self) -> str:

@@ -11,7 +11,7 @@ from schemas.evaluation import Evaluation, Role
 from schemas.report import StepReport
 from schemas.run import RunRecord, RunState, RunStatus
 from zppo.errors import InputError, StoreError
-from zppo.layout import RunPaths
+from zppo.layout import RESERVED, RunPaths
 from zppo.stages.train import read_reports
 from zppo.stores.identity import changes, identify
 from zppo.stores.local import MANIFEST, LocalStore
@@ -33,6 +33,8 @@ def check_name(name: str) -> str:
             f"{name!r} cannot name a run: expected a letter or digit, then at most 99 letters, digits, "
             "dots, underscores or hyphens"
         )
+    if name in RESERVED:
+        raise InputError(f"{name!r} cannot name a run: it is kept for the store; choose another --name")
     return name
 
 

@@ -57,6 +57,7 @@ def test_the_module_is_the_command():
         (("run", "pokket"), "did you mean 'pocket'?"),
         (("run", "pocket", "--set", "method.tua=1"), "did you mean 'tau'?"),
         (("run", "pocket", "--name", "../up"), "cannot name a run"),
+        (("run", "pocket", "--name", "store"), "kept for the store"),
         (("resume", "nothing"), "there are no runs yet"),
         (("status", "nothing"), "there are no runs yet"),
         (("check", "absent.yaml"), "no recipe at absent.yaml"),
