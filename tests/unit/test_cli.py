@@ -17,6 +17,8 @@ from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 from zppo.stores.locks import exclusive
 
+ROUNDS = load_recipe("pocket").rounds
+
 
 def call(*arguments):
     with pytest.raises(SystemExit) as caught:
@@ -90,7 +92,7 @@ def test_status_tells_a_stopped_run_from_a_running_one(tmp_path, capsys):
         assert call("status", "first", "--home", str(tmp_path), "--json") == 0
         return json.loads(capsys.readouterr().out)
 
-    assert (state()["state"], state()["rounds_done"], state()["rounds"]) == ("stopped", 0, 100)
+    assert (state()["state"], state()["rounds_done"], state()["rounds"]) == ("stopped", 0, ROUNDS)
     with exclusive(tmp_path / RunPaths("first").root):
         assert (state()["state"], state()["process"]) == ("running", os.getpid())
     assert state()["state"] == "stopped"
@@ -105,7 +107,7 @@ def test_status_lists_every_run(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "first" in shown
     assert "second" in shown
-    assert "0/100" in shown
+    assert f"0/{ROUNDS}" in shown
 
 
 def test_a_run_is_not_continued_under_another_recipe(tmp_path, capsys):
@@ -113,7 +115,7 @@ def test_a_run_is_not_continued_under_another_recipe(tmp_path, capsys):
     changed = ("--set", "rounds=7", "--set", "method.tau=0.4")
     assert call("run", "pocket", "--name", "first", "--home", str(tmp_path), *changed) == 2
     error = capsys.readouterr().err
-    assert "recipe.rounds: 100 -> 7" in error
+    assert f"recipe.rounds: {ROUNDS} -> 7" in error
     assert "recipe.method.tau: 0.5 -> 0.4" in error
 
 
