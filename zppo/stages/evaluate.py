@@ -2,10 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.config.models import DecodingConfig
 from schemas.evaluation import EvaluationAnswer
@@ -18,7 +14,6 @@ from zppo.sampling import Draft, draw, grade
 
 QUESTIONS_AT_ONCE = 256
 """Questions between two reports of progress."""
-ANSWERS = "answers.parquet"
 
 
 @dataclass(frozen=True)
@@ -72,16 +67,6 @@ def examine(questions: Sequence[Question], examinee: Examinee, purpose: str) -> 
     drafts = [_draft(question, examinee, purpose) for question in questions]
     drawn = draw(drafts, examinee.samples, examinee.decoding, examinee.seed, examinee.engine)
     return grade(drafts, drawn, examinee.grader)
-
-
-def write_answers(path: Path, answers: Sequence[EvaluationAnswer]) -> None:
-    """Write answers as Parquet, one row each, columns as the fields of `EvaluationAnswer`."""
-    pq.write_table(pa.Table.from_pylist([each.model_dump() for each in answers]), path, compression="zstd")
-
-
-def read_answers(path: Path) -> list[EvaluationAnswer]:
-    """What `write_answers` wrote."""
-    return [EvaluationAnswer.model_validate(row) for row in pq.read_table(path).to_pylist()]
 
 
 def _draft(question: Question, examinee: Examinee, purpose: str) -> Draft:

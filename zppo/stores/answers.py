@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 
 from schemas.evaluation import EvaluationAnswer
 
+ANSWERS = "answers.parquet"
+
 ANSWER_SCHEMA = pa.schema(
     [
         pa.field("question_id", pa.string(), nullable=False),

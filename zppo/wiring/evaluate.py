@@ -12,14 +12,14 @@ from zppo.core.randomness import generator
 from zppo.layout import shared
 from zppo.models.loading import ModelReference, digest
 from zppo.rendering import load_templates, templates_digest
-from zppo.stages.evaluate import ANSWERS, Examinee, answer_questions, read_answers, write_answers
+from zppo.runs import EVALUATION
+from zppo.stages.evaluate import Examinee, answer_questions
+from zppo.stores.answers import ANSWERS, read_answers, write_answers
 from zppo.stores.identity import fingerprint, identify
 from zppo.wiring.context import RunContext
 from zppo.wiring.models import LoadedModel, use_threads
 from zppo.wiring.prepare import run_prepare
 from zppo.wiring.train import best_checkpoint
-
-EVALUATION = "evaluation.json"
 
 
 def run_evaluate(run: RunContext) -> str:
