@@ -48,15 +48,15 @@ def test_every_estimate_is_the_product_that_it_shows(recipe):
 
 def test_a_round_of_the_pocket_recipe_has_its_known_tokens():
     made = plan("pocket")
-    assert value(made.round_tokens, "plain responses") == (32 + 8) * 8 * 40
-    assert value(made.round_tokens, "BCQ and NCQ responses") == 8 * 8 * 40
-    assert value(made.run_tokens, "teacher pool") == 2048 * 4 * 4 * 40
+    assert value(made.round_tokens, "plain responses") == (32 + 8) * 8 * 32
+    assert value(made.round_tokens, "BCQ and NCQ responses") == 8 * 8 * 32
+    assert value(made.run_tokens, "teacher pool") == 2048 * 4 * 4 * 32
 
 
 def test_a_method_without_reformulation_plans_none():
     made = plan("pocket", "method={type: grpo}", "teacher={type: none}")
     assert [estimate.what for estimate in made.round_tokens] == ["plain prompts", "plain responses"]
-    assert value(made.round_tokens, "plain responses") == 32 * 8 * 40
+    assert value(made.round_tokens, "plain responses") == 32 * 8 * 32
     assert "teacher pool" not in {estimate.what for estimate in made.run_tokens}
 
 

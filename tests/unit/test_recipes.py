@@ -61,7 +61,7 @@ def test_an_override_replaces_a_whole_part():
         ("data.sources.1.name=chains", "each source needs a name of its own"),
         ("questions_per_round=3", "each update needs a whole group"),
         ("data.sources.9.count=1", "expected a position from 0 to 1, got '9'"),
-        ("rounds.x=1", "'rounds' holds the value 100"),
+        ("rounds.x=1", "'rounds' holds the value 80"),
         ("rounds", "--set takes KEY=VALUE"),
         ("method={tau: 1, tau: 2}", "the key 'tau' stands twice"),
         ("method={", "is not valid YAML"),
