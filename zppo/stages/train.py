@@ -193,11 +193,13 @@ class Trainer:
             tokens=len(differences), mean=math.fsum(differences) / len(differences), max=max(differences)
         )
         if drift.max > self._its.drift_limit:
+            collected = self._its.store.home / self._its.paths.collect(round_.index)
             raise EngineError(
                 f"the sampler does not hold the current weights: in round {round_.index} its "
                 f"log-probabilities differ from the learner's by {drift.mean:.2g} on average and "
                 f"{drift.max:.2g} at most, over {drift.tokens} tokens; the limit is "
-                f"{self._its.drift_limit:.2g} (sampler_drift_limit)"
+                f"{self._its.drift_limit:.2g} (sampler_drift_limit). Mend the sampler, remove {collected}, "
+                "and resume the run, which samples the round again"
             )
         return drift
 
