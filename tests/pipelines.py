@@ -7,13 +7,15 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import yaml
 
-from schemas.config.run import RunConfig
+from schemas.config.run import RunConfig, Runtime
 from zppo.recipes import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -102,6 +104,18 @@ def zppo(
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
+def run_without_prefect(config: RunConfig, home: Path, name: str = NAME) -> None:
+    """The product's own flow, its Prefect tasks and artifacts taken away."""
+    import flows.pipeline
+
+    def unseen(*_: object) -> Callable[[int], None]:
+        return lambda _: None
+
+    artifacts: dict[str, Any] = dict.fromkeys(("progress_of", "show_rounds", "show_summary"), unseen)
+    with patch.multiple(flows.pipeline, _stage=lambda _, work, *inputs: work(*inputs), **artifacts):
+        flows.pipeline.pipeline.fn(config, name, Runtime(home=home))
+
+
 def results(home: Path, name: str = NAME) -> dict[str, str]:
     """Everything that a finished run computed, by name: digests of its files, and what MLflow shows of it.
 
@@ -122,6 +136,11 @@ def results(home: Path, name: str = NAME) -> dict[str, str]:
         if file.name == "manifest.json"
     }
     return found | tracked(home)
+
+
+def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
+    """Names of the results that differ, or that one run lacks."""
+    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
 
 
 _CIRCUMSTANCES = (

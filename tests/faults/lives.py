@@ -21,11 +21,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import flows.pipeline
 import zppo.wiring.context
-from schemas.config.run import RunConfig, Runtime
+from schemas.config.run import RunConfig
 from tests.faults.crash_points import Killer
-from tests.pipelines import NAME, recipe
+from tests.pipelines import recipe, run_without_prefect
 from zppo.engines.transformers import TransformersEngine
 from zppo.environment import prepare_environment
 from zppo.graders.rules import RuleGrader
@@ -115,10 +114,7 @@ def live(config: RunConfig, home: Path, reaper: Reaper) -> None:
     for owner, name in CALLS:
         reaper.watch(owner, name)
     setattr(zppo.wiring.context, "LocalStore", partial(LocalStore, operations=reaper.operations()))  # noqa: B010
-    for name in ("progress_of", "show_rounds", "show_summary"):
-        setattr(flows.pipeline, name, lambda *_: lambda _: None)
-    setattr(flows.pipeline, "_stage", lambda title, work, *arguments: work(*arguments))  # noqa: B010
-    flows.pipeline.pipeline.fn(config, NAME, Runtime(home=home))
+    run_without_prefect(config, home)
 
 
 def run(home: Path, plan: list[int | str]) -> list[list[str]]:
@@ -143,7 +139,12 @@ def run(home: Path, plan: list[int | str]) -> list[list[str]]:
 
 def main() -> None:
     """Answer lines until there are no more."""
-    for module in ("mlflow.artifacts", "mlflow.tracking", "transformers.models.llama.modeling_llama"):
+    for module in (
+        "flows.pipeline",
+        "mlflow.artifacts",
+        "mlflow.tracking",
+        "transformers.models.llama.modeling_llama",
+    ):
         import_module(module)
     for line in sys.stdin:
         home, plan = json.loads(line)

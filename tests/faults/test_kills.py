@@ -3,34 +3,30 @@
 import pytest
 
 from tests.faults.conftest import Finished, Live
+from tests.pipelines import differences
 
 pytestmark = pytest.mark.xdist_group("faults")
 
 POINTS = {
     "after store/prepare: after append": 0,  # the teacher has answered, its pool is not committed
     "after store/precompute: after start": 0,  # MLflow knows the run, the store no round
-    "after runs/tiny/checkpoints/00000: after generate": 1,
-    "after runs/tiny/base: after grade": 1,  # in the middle of a collect
-    "after runs/tiny/rounds/00001/collect: after replace": 0,  # between collect and update
-    "after runs/tiny/rounds/00001/collect: after update": 0,  # in the middle of an update
-    "after runs/tiny/rounds/00002/collect: after save": 1,  # the checkpoint is written, not committed
-    "after runs/tiny/checkpoints/00002: write": 1,  # the checkpoint is committed, its round is not
-    "after runs/tiny/rounds/00003/update: before log_round": 0,  # committed, MLflow does not know
-    "after runs/tiny/rounds/00003/update: after update": 0,  # while a committed round is computed again
-    "after runs/tiny/rounds/00003/update: after generate": 1,
-    "after runs/tiny/rounds/00004/update: before replace": 0,  # about to remove an old checkpoint
+    "after tiny/checkpoints/00000: after generate": 1,
+    "after tiny/base: after grade": 1,  # in the middle of a collect
+    "after tiny/rounds/00001/collect: after replace": 0,  # between collect and update
+    "after tiny/rounds/00001/collect: after update": 0,  # in the middle of an update
+    "after tiny/rounds/00002/collect: after save": 1,  # the checkpoint is written, not committed
+    "after tiny/checkpoints/00002: write": 1,  # the checkpoint is committed, its round is not
+    "after tiny/rounds/00003/update: before log_round": 0,  # committed, MLflow does not know
+    "after tiny/rounds/00003/update: after update": 0,  # while a committed round is computed again
+    "after tiny/rounds/00003/update: after generate": 1,
+    "after tiny/rounds/00004/update: before replace": 0,  # about to remove an old checkpoint
     "after store/answers: after generate": 1,  # in the middle of the evaluation
-    "after runs/tiny/evaluate: before log_evaluation": 0,
-    "after runs/tiny/evaluate: after register": 0,  # registered, not decided
-    "after runs/tiny/promote: before finish": 0,
-    "after runs/tiny/promote: after log_file": 0,  # the summary is in MLflow, not in the store
+    "after tiny/evaluate: before log_evaluation": 0,
+    "after tiny/evaluate: after register": 0,  # registered, not decided
+    "after tiny/promote: before finish": 0,
+    "after tiny/promote: after log_file": 0,  # the summary is in MLflow, not in the store
 }
 """One process dies at each, in this order; with each the samplings that its death wastes."""
-
-
-def differences(run: Finished, other: Finished) -> list[str]:
-    names = run.results.keys() | other.results.keys()
-    return sorted(name for name in names if run.results.get(name) != other.results.get(name))
 
 
 def samplings(run: Finished) -> int:
@@ -46,7 +42,7 @@ def test_a_run_killed_at_every_stage_ends_as_one_that_was_not(
     killed: Finished, undisturbed: Finished
 ) -> None:
     assert [life[-1] for life in killed.lives[:-1]] == list(POINTS)
-    assert differences(killed, undisturbed) == []
+    assert differences(killed.results, undisturbed.results) == []
 
 
 def test_nothing_that_is_committed_is_sampled_again(killed: Finished, undisturbed: Finished) -> None:
@@ -65,4 +61,4 @@ def test_a_run_killed_every_few_points_ends_as_one_that_was_not(
 ) -> None:
     killed = live([stride + life for life in range(100)])
     assert len(killed.lives) > 5
-    assert differences(killed, undisturbed) == []
+    assert differences(killed.results, undisturbed.results) == []

@@ -31,14 +31,14 @@ from zppo.tracking.naming import metric_name
 pytestmark = pytest.mark.xdist_group("flows")
 
 ARTIFACTS: dict[str, type[BaseModel]] = {
-    "runs/*/run/run.json": RunRecord,
-    "runs/*/base/validation.json": ValidationReport,
-    "runs/*/rounds/*/update/report.json": StepReport,
-    "runs/*/rounds/*/update/timings.json": RoundTimings,
-    "runs/*/checkpoints/*/state.json": TrainState,
-    "runs/*/checkpoints/*/learner.json": LearnerState,
-    "runs/*/evaluate/evaluation.json": Evaluation,
-    "runs/*/promote/decision.json": PromotionDecision,
+    "tiny/run/run.json": RunRecord,
+    "tiny/base/validation.json": ValidationReport,
+    "tiny/rounds/*/update/report.json": StepReport,
+    "tiny/rounds/*/update/timings.json": RoundTimings,
+    "tiny/checkpoints/*/state.json": TrainState,
+    "tiny/checkpoints/*/learner.json": LearnerState,
+    "tiny/evaluate/evaluation.json": Evaluation,
+    "tiny/promote/decision.json": PromotionDecision,
     "store/prepare/*/report.json": PreparedData,
     "store/precompute/*/report.json": TeacherPool,
 }

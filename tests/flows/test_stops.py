@@ -12,7 +12,7 @@ import pytest
 
 from tests.flows.conftest import Commanded
 from tests.flows.prefect_records import flow_runs, task_runs
-from tests.pipelines import NAME, ROUNDS, results, start, tracked, zppo
+from tests.pipelines import NAME, ROUNDS, differences, results, start, tracked, zppo
 from zppo.layout import RunPaths
 
 pytestmark = pytest.mark.xdist_group("flows")
@@ -104,8 +104,7 @@ def test_a_resumed_run_says_where_it_goes_on(story: Story) -> None:
 
 
 def test_a_run_stopped_in_three_ways_ends_as_one_that_was_not(story: Story, finished: Commanded) -> None:
-    stopped, whole = results(story.home), results(finished.home)
-    assert {name for name in stopped | whole if stopped.get(name) != whole.get(name)} == set()
+    assert differences(results(story.home), results(finished.home)) == []
 
 
 def test_prefect_shows_each_round_as_done_once_however_often_the_run_stopped(story: Story) -> None:
