@@ -9,6 +9,7 @@ from schemas.question import Question
 from schemas.run import ResolvedModel
 from zppo.core.evaluation import baseline_scores, score_model
 from zppo.core.randomness import generator
+from zppo.errors import InputError
 from zppo.layout import shared
 from zppo.models.loading import ModelReference, digest
 from zppo.rendering import load_templates, templates_digest
@@ -23,7 +24,18 @@ from zppo.wiring.train import best_checkpoint
 
 
 def run_evaluate(run: RunContext) -> str:
-    """Evaluate the models of a trained run; returns the path of the result."""
+    """Evaluate the models of a trained run; returns the path of the result.
+
+    Raises:
+        InputError: Rounds are left: another checkpoint could be the best in the end, and a run has one
+            evaluation.
+    """
+    done, rounds = run.committed_rounds(), run.config.rounds
+    if done < rounds:
+        raise InputError(
+            f"the run {run.name!r} has trained {done} of {rounds} rounds, and its best checkpoint is known "
+            f"after the last one; go on with: zppo resume {run.name}"
+        )
     prepared, best = run_prepare(run), best_checkpoint(run)
     path, config = run.paths.evaluation, run.config.evaluation
     parents = [run.committed(run.paths.checkpoint(best)), run.committed(prepared)]

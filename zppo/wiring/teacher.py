@@ -65,12 +65,21 @@ def _precompute(run: RunContext) -> str:
             run.progress.track("precompute", len(questions)) as advance,
         ):
             precompute(questions, job, unfinished, staging.directory, lambda done, _: advance(done, ""))
+        if run.teacher is not None and not _works_in_rounds(run):
+            run.teacher.unload()
     pool = TeacherPool.model_validate_json(run.store.file(path, REPORT).read_bytes())
     run.progress.say(
         f"precompute  {pool.responses:,} responses to {pool.questions:,} questions, {pool.correct:,} "
         f"correct; coverage {pool.coverage:.1%}"
     )
     return path
+
+
+def _works_in_rounds(run: RunContext) -> bool:
+    """Whether the teacher model writes summaries, or responses when the pool is dry, while training."""
+    config = run.config.teacher
+    online = isinstance(config, ModelTeacher) and config.when_dry == "online"
+    return online or isinstance(run.method.compression, TeacherCompression)
 
 
 def teacher(run: RunContext, pool: str) -> Teacher | None:

@@ -32,6 +32,8 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
     with run.progress.track("train", total, done) as advance:
         yield Trainer(_training(run, tracker, prepared, pool, advance))
     run.student.unload()
+    if run.teacher is not None:
+        run.teacher.unload()
 
 
 def best_checkpoint(run: RunContext) -> int:
