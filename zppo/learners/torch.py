@@ -92,7 +92,8 @@ class TorchLearner:
         Raises:
             EngineError: NaN or infinity. In the loss or the gradient it names the rollouts of the
                 micro-batch, and weights and optimizer are as before; in the weights themselves, which
-                takes a step too large for their type, it asks for a reload of the last checkpoint.
+                takes a step too large for their type, it names those of the update, and the learner is to be
+                loaded anew.
         """
         rows = [row for row in batch.rows if row.advantage != 0.0]
         tokens = sum(len(row.response_ids) for row in batch.rows)
@@ -102,7 +103,7 @@ class TorchLearner:
         try:
             sums = self._accumulate_gradients(rows, tokens)
             grad_norm = self._clip_gradients(rows, tokens)
-            self._step()
+            self._step(rows)
         finally:
             self._optimizer.zero_grad()
         return UpdateStatistics(
@@ -194,14 +195,15 @@ class TorchLearner:
                 return micro_rows
         return rows
 
-    def _step(self) -> None:
+    def _step(self, rows: Sequence[TrainingRow]) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self._config, self._updates)
         self._optimizer.step()
         if not get_total_norm(self._parameters.values()).isfinite():
             raise EngineError(
-                f"update {self._updates + 1} made weights that are not finite although its gradient was; "
-                "the round is not committed: load the last checkpoint and lower learner.learning_rate"
+                f"update {self._updates + 1}, on rollouts {_names(rows)}, made weights that are not finite "
+                "although its gradient was; the round is not committed: start another run with a lower "
+                "learner.learning_rate"
             )
         self._updates += 1
 
@@ -232,12 +234,17 @@ def learning_rate(config: TorchLearnerConfig, updates: int) -> float:
 
 
 def _not_finite(what: str, value: float, rows: Sequence[TrainingRow]) -> str:
-    names = [row.rollout for row in rows]
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return (
-        f"the {what} is {value} in the micro-batch of rollouts {', '.join(names[:10])}{more}; no weight was "
-        "changed and the round is not committed: look at these rollouts, or lower learner.learning_rate"
+        f"the {what} is {value} in the micro-batch of rollouts {_names(rows)}; no weight was changed and the "
+        "round is not committed: look at these rollouts, or start another run with a lower "
+        "learner.learning_rate"
     )
+
+
+def _names(rows: Sequence[TrainingRow], shown: int = 10) -> str:
+    names = [row.rollout for row in rows]
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return f"{', '.join(names[:shown])}{more}"
 
 
 @contextmanager

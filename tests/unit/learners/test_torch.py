@@ -170,9 +170,9 @@ def test_a_gradient_that_is_not_finite_names_its_micro_batch_and_changes_nothing
     assert weights(model) == before
 
 
-def test_weights_that_overflow_in_the_step_raise() -> None:
+def test_weights_that_overflow_in_the_step_raise_and_name_the_rollouts() -> None:
     learner = tiny_learner(learning_rate=1e38, weight_decay=1e10)
-    with pytest.raises(EngineError, match="load the last checkpoint"):
+    with pytest.raises(EngineError, match=r"update 1, on rollouts r1/q/plain#.* weights that are not finite"):
         learner.update(BATCH)
 
 
