@@ -149,12 +149,12 @@ def evaluate(name: Name, home: Home = RUNS, device: Device = "auto", threads: Th
 
 
 @app.command()
-def promote(name: Name, home: Home = RUNS) -> None:
+def promote(name: Name, home: Home = RUNS, device: Device = "auto", threads: Threads = 0) -> None:
     """Make a run's best checkpoint the champion, if it beats the present one."""
     from zppo.runs import read_run
 
     config = read_run(home, name).recipe
-    runtime = _runtime(home)
+    runtime = _runtime(home, device, threads)
     with _stoppable(name, home):
         from flows.pipeline import promote_run
 
@@ -229,7 +229,7 @@ def _execute(config: "RunConfig", name: str, runtime: "Runtime") -> None:
         run_pipeline(config, name, runtime)
 
 
-def _runtime(home: Path, device: str = "auto", threads: int = 0) -> "Runtime":
+def _runtime(home: Path, device: str, threads: int) -> "Runtime":
     """The machine's side of a command; libraries that read the environment come after this."""
     from schemas.config.run import Runtime
     from zppo.environment import prepare_environment
