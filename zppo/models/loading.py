@@ -115,7 +115,8 @@ def load_model(config: ModelConfig, reference: ModelReference, device: torch.dev
     A multimodal checkpoint (Qwen3.5) gives its text model; the other weights are left in the file.
 
     Raises:
-        InputError: the files are damaged or incomplete, or of a kind that cannot be loaded.
+        InputError: the files are damaged or incomplete, or of a kind that cannot be loaded, such as a
+            quantised checkpoint without the packages that it needs.
     """
     directory = checkpoint_directory(reference, config.trust_remote_code)
     # A bar for each read and write of weights would tear the program's own display.
@@ -129,7 +130,7 @@ def load_model(config: ModelConfig, reference: ModelReference, device: torch.dev
             trust_remote_code=config.trust_remote_code,
             output_loading_info=True,
         )
-    except (OSError, ValueError, SafetensorError) as error:
+    except (ImportError, OSError, ValueError, SafetensorError) as error:
         raise InputError(f"model {reference.name!r} in {directory} cannot be loaded: {error}") from error
     model, report = cast("tuple[PreTrainedModel, dict[str, set[str]]]", loaded)
     absent = sorted(report["missing_keys"])
