@@ -1,6 +1,7 @@
 """The promote stage of a run: register the best checkpoint, and decide who is champion."""
 
 from pathlib import Path
+from typing import Literal
 
 from schemas.evaluation import EvaluationAnswer
 from schemas.promotion import Contender, Lineage, PromotionDecision
@@ -63,11 +64,9 @@ def _incumbent(
     """The champion, or the base student where there is none, and its answers to the same questions."""
     champion = registry.champion(run.config.promotion.registered_model)
     resolved = pinned(champion) if champion else run.record.student
-    role = "champion" if champion else "base"
+    role: Literal["champion", "base"] = "champion" if champion else "base"
     model = run.load(run.config.student, resolved)
-    contender = Contender.model_validate(
-        {"role": role, "model": resolved.reference, "digest": resolved.digest}
-    )
+    contender = Contender(role=role, model=resolved.reference, digest=resolved.digest)
     return contender, model_answers(run, role, model, prepared)
 
 
