@@ -55,3 +55,5 @@ def stop_at_commits() -> Iterator[Callable[[], None]]:
             timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+    # A signal that came after the last commit.
+    commit_done()
