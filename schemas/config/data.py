@@ -25,8 +25,15 @@ def _template_with_question(template: str) -> str:
     return template
 
 
+def _template_with_answer(template: str) -> str:
+    if "{answer}" not in template:
+        raise ValueError(f"{template!r} must hold {{answer}}, which the gold answer replaces")
+    return template
+
+
 AnswerPattern = Annotated[str, AfterValidator(_pattern_with_group)]
 QuestionTemplate = Annotated[str, AfterValidator(_template_with_question)]
+SolutionTemplate = Annotated[str, AfterValidator(_template_with_answer)]
 
 
 class FieldMapping(Config):
@@ -85,6 +92,13 @@ class PocketSource(_Source):
     seed: int = 0
 
 
+class TaskParameter(Config):
+    """A parameter of a reasoning-gym task, such as one of its difficulty."""
+
+    name: str
+    value: bool | int | float | str
+
+
 class ReasoningGymSource(_Source):
     """A task of reasoning-gym (extra `smollm2`)."""
 
@@ -93,9 +107,13 @@ class ReasoningGymSource(_Source):
     """Name of a reasoning-gym data set."""
     count: int = Field(default=500, ge=1)
     seed: int = 0
+    parameters: tuple[TaskParameter, ...] = ()
+    """Those of the task that differ from its defaults."""
     answer_kind: AnswerKind = "exact"
     question_template: QuestionTemplate = "{question}"
     """Text around the question, such as worked examples before it; `{question}` is replaced."""
+    solution_template: SolutionTemplate | None = None
+    """Makes a reference solution of each gold answer, since the tasks have none; `{answer}` is replaced."""
 
 
 class FilesSource(_Rows):

@@ -14,8 +14,8 @@ def own(tmp_path: Path) -> Path:
     return Path(copytree(SETS / "general", tmp_path / "own"))
 
 
-def test_the_package_holds_both_template_sets() -> None:
-    assert NAMES == ["general", "pocket"]
+def test_the_package_holds_its_template_sets() -> None:
+    assert NAMES == ["general", "pocket", "smollm2"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -29,7 +29,7 @@ def test_a_directory_of_the_users_replaces_a_set(own: Path) -> None:
 
 
 def test_an_unknown_set_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"no template set 'generl'.*general, pocket"):
+    with pytest.raises(InputError, match=r"no template set 'generl'.*general, pocket, smollm2"):
         load_templates("generl")
 
 

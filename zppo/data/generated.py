@@ -16,10 +16,10 @@ def read_pocket(source: PocketSource) -> Iterator[Row | BadRow]:
 
 
 def read_reasoning_gym(source: ReasoningGymSource) -> Iterator[Row | BadRow]:
-    """Questions and answers of one task, at the task's default difficulty.
+    """Questions and answers of one task.
 
     Raises:
-        InputError: The package is not installed, or has no such task.
+        InputError: The package is not installed, has no such task, or the task refuses a parameter.
     """
     try:
         import reasoning_gym  # type: ignore[import-untyped]  # an extra that takes seconds to import
@@ -27,11 +27,13 @@ def read_reasoning_gym(source: ReasoningGymSource) -> Iterator[Row | BadRow]:
         raise InputError(
             f"source {source.name!r} needs the package reasoning-gym: pip install 'zppo[smollm2]'"
         ) from error
+    parameters = {parameter.name: parameter.value for parameter in source.parameters}
     try:
-        entries = reasoning_gym.create_dataset(source.task, size=source.count, seed=source.seed)
-    except ValueError as error:
+        entries = reasoning_gym.create_dataset(source.task, size=source.count, seed=source.seed, **parameters)
+    except (ValueError, TypeError, AssertionError) as error:  # The tasks check their parameters by assertion.
         raise InputError(
-            f"source {source.name!r}: reasoning-gym makes no {source.task!r}: {error}"
+            f"source {source.name!r}: reasoning-gym makes no {source.task!r} "
+            f"with the parameters {parameters}: {error}"
         ) from error
     for line, entry in enumerate(entries, start=1):
         yield Row(Place(f"reasoning_gym/{source.task}", line), entry)

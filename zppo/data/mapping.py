@@ -25,6 +25,7 @@ class Reading:
     answer_kind: AnswerKind = "math"
     answer_pattern: str | None = None
     question_template: str = "{question}"
+    solution_template: str | None = None
     generated: bool = False
 
 
@@ -38,6 +39,7 @@ def reading_of(source: SourceConfig) -> Reading:
             source.name,
             answer_kind=source.answer_kind,
             question_template=source.question_template,
+            solution_template=source.solution_template,
             generated=True,
         )
     return Reading(
@@ -74,6 +76,8 @@ def _entry(row: Row, reading: Reading, limit: int) -> Entry:
     solution = _optional(row, fields.reference_solution, limit)
     if fields.reference_solution is None and reading.answer_pattern is not None:
         solution = whole
+    if reading.solution_template is not None:
+        solution = reading.solution_template.replace("{answer}", answer)
     _refuse_images(row, fields.images)
     same = content(bare, choices)
     question = Question(

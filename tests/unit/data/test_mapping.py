@@ -40,6 +40,14 @@ def test_an_answer_pattern_takes_the_last_match_and_keeps_the_whole_as_solution(
     assert found.reference_solution == solution
 
 
+@given(answer=st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=20))
+def test_a_solution_template_makes_the_reference_solution_of_the_answer_as_it_is(answer: str) -> None:
+    reading = Reading("g", answer_kind="exact", solution_template=r"It is \boxed{{answer}}.")
+    assert question({"question": "q", "answer": answer}, reading).reference_solution == (
+        rf"It is \boxed{{{answer}}}."
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [

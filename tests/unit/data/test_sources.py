@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from schemas.config.data import (
     HubSource,
     PocketSource,
     ReasoningGymSource,
+    TaskParameter,
 )
 from zppo.data.hub import pin
 from zppo.data.rows import Row
@@ -85,6 +87,7 @@ def test_a_digest_changes_with_the_file_and_not_with_its_place_in_time(
 
 
 def test_generators_are_known_by_their_version() -> None:
+    pytest.importorskip("reasoning_gym")
     sources = (PocketSource(name="p"), ReasoningGymSource(name="g", task="leg_counting"))
     assert all(row.digest.startswith("version:") for row in input_digests(DataConfig(sources=sources)))
 
@@ -96,10 +99,30 @@ def test_pocket_questions_bring_their_solutions() -> None:
 
 
 def test_reasoning_gym_serves_a_task_and_names_an_unknown_one() -> None:
+    pytest.importorskip("reasoning_gym")
     rows = fields_of(ReasoningGymSource(name="g", task="leg_counting", count=3))
     assert all(row["question"] and row["answer"] for row in rows)
     with pytest.raises(InputError, match="no 'nope'"):
         fields_of(ReasoningGymSource(name="g", task="nope"))
+
+
+def chain_sums(**parameters: int) -> list[Mapping[str, object]]:
+    chosen = tuple(TaskParameter(name=name, value=value) for name, value in parameters.items())
+    return fields_of(ReasoningGymSource(name="g", task="chain_sum", count=5, parameters=chosen))
+
+
+def test_the_parameters_of_a_task_reach_it() -> None:
+    pytest.importorskip("reasoning_gym")
+    for terms in (2, 5):
+        rows = chain_sums(min_terms=terms, max_terms=terms)
+        assert {len(re.findall(r" [-+] ", str(row["question"]))) for row in rows} == {terms - 1}
+
+
+@pytest.mark.parametrize("parameters", [{"min_trems": 2}, {"min_terms": 0}, {"seed": 1}])
+def test_a_parameter_that_a_task_refuses_is_an_error_that_shows_it(parameters: dict[str, int]) -> None:
+    pytest.importorskip("reasoning_gym")
+    with pytest.raises(InputError, match=f"'chain_sum' with the parameters {re.escape(str(parameters))}"):
+        chain_sums(**parameters)
 
 
 def test_a_hub_that_does_not_answer_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

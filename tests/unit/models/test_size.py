@@ -19,7 +19,7 @@ from zppo.models.size import (
     training_bytes,
 )
 
-COMMITTED = ("Qwen/Qwen3-0.6B", "Qwen/Qwen3.5-0.8B", "Qwen/Qwen3.5-27B-FP8")
+COMMITTED = ("smollm2", "Qwen/Qwen3-0.6B", "Qwen/Qwen3.5-0.8B", "Qwen/Qwen3.5-27B-FP8")
 VARIANTS = [
     *((architecture, {}) for architecture in ARCHITECTURES),
     ("llama", {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True}),
@@ -61,6 +61,7 @@ def test_a_committed_shape_counts_the_parameters_of_the_real_class(model):
 
 def test_committed_shapes_have_the_published_size():
     billions = {model: parameter_count(committed_shape(model).text) / 1e9 for model in COMMITTED}
+    assert billions["smollm2"] == pytest.approx(0.135, abs=0.001)
     assert billions["Qwen/Qwen3-0.6B"] == pytest.approx(0.6, abs=0.05)
     assert billions["Qwen/Qwen3.5-0.8B"] == pytest.approx(0.8, abs=0.08)
     assert billions["Qwen/Qwen3.5-27B-FP8"] == pytest.approx(27, abs=0.5)
