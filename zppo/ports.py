@@ -102,15 +102,6 @@ class UpdateStatistics:
     """Those of rollouts with an advantage; with none of them there was no update."""
 
 
-@dataclass(frozen=True)
-class DriftSample:
-    """Differences between the sampler's and the learner's log-probabilities of the same tokens."""
-
-    mean: float
-    max: float
-    tokens: int
-
-
 class Learner(Protocol):
     """Holds the student's weights and its optimizer."""
 

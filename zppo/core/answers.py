@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 _TOKEN = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
-_THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,6 @@ def last_boxed(text: str) -> str | None:
 def boxed(answer: str) -> str:
     """The answer in a box."""
     return rf"\boxed{{{answer}}}"
-
-
-def strip_reasoning(text: str) -> str:
-    """What follows the reasoning: the text after the last `</think>`, without an unfinished `<think>`."""
-    return text.rpartition(_THINK_CLOSE)[2].partition(_THINK_OPEN)[0].strip()
 
 
 def normalise_boxed(answer: str) -> str:

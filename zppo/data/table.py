@@ -6,7 +6,7 @@ memory, about 10 MB for ten million questions.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -97,14 +97,6 @@ class QuestionTable:
     def at(self, positions: Iterable[int]) -> list[Question]:
         """The questions at several positions, in the order asked."""
         return [self[position] for position in positions]
-
-    def by_ids(self, ids: Sequence[str]) -> list[Question]:
-        """The questions with these ids, in the order asked.
-
-        Raises:
-            StoreError: One of them is not in the table.
-        """
-        return [self.by_id(id) for id in ids]
 
     def by_id(self, id: str) -> Question:
         """The question with an id.

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zppo.core.answers import boxed, last_box, last_boxed, normalise_boxed, strip_reasoning
+from zppo.core.answers import boxed, last_box, last_boxed, normalise_boxed
 
 PIECES = [*"{}\\ 5ax\n", "\\boxed{", "\\text{", "\\boxed"]
 LATEX = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
@@ -59,19 +59,6 @@ def test_text_before_a_box_does_not_hide_it(text: str) -> None:
 def test_a_megabyte_of_nested_boxes_is_read_in_one_pass() -> None:
     assert last_boxed("\\boxed{" * 150_000) is None
     assert last_boxed("\\boxed{" * 150_000 + "1" + "}" * 150_000) == "1"
-
-
-@pytest.mark.parametrize(
-    ("text", "rest"),
-    [
-        (r"<think> 1 +1 2 </think> \boxed{2}", r"\boxed{2}"),
-        (r"thought up to here</think> \boxed{2}", r"\boxed{2}"),
-        ("<think> never finished", ""),
-        (r"\boxed{2}", r"\boxed{2}"),
-    ],
-)
-def test_reasoning_is_stripped_with_its_tags(text: str, rest: str) -> None:
-    assert strip_reasoning(text) == rest
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_questions_come_back_by_order_position_and_id(
     opened = QuestionTable(path)
     assert len(opened) == len(rows)
     assert opened.at(reversed(range(len(rows)))) == rows[::-1]
-    assert opened.by_ids([row.id for row in rows]) == rows
+    assert [opened.by_id(row.id) for row in rows] == rows
 
 
 def test_every_field_of_a_question_has_a_column() -> None:
