@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 
 class Frozen(BaseModel):
@@ -26,6 +26,17 @@ class Artifact(Frozen):
 
     schema_version: int = 1
     """Version of this artifact's schema; readers refuse a newer one."""
+
+    @field_validator("schema_version")
+    @classmethod
+    def _is_known(cls, version: int) -> int:
+        known = cls.model_fields["schema_version"].default
+        if version > known:
+            raise ValueError(
+                f"schema version {version}, but this program reads versions up to {known}: the artifact was "
+                "written by a newer program; upgrade this one"
+            )
+        return version
 
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

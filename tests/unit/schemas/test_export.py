@@ -6,6 +6,7 @@ import pkgutil
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 
 import schemas
 from schemas.base import Artifact, Config
@@ -24,6 +25,13 @@ def models(base):
         queue.extend(children - found)
         found |= children
     return found
+
+
+def test_every_artifact_refuses_a_newer_version_of_its_schema():
+    for model in models(Artifact):
+        newer = model.model_fields["schema_version"].default + 1
+        with pytest.raises(ValidationError, match="upgrade this one"):
+            model.model_validate({"schema_version": newer})
 
 
 def test_the_committed_schemas_are_up_to_date():
