@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from zppo.display import plan_text
 from zppo.learners.head import MAX_CHUNK_LOGITS
 from zppo.models.shapes import ModelShape, TextShape
+from zppo.models.size import state_bytes_per_sequence
 from zppo.plan import find_shape, make_plan, resources
 from zppo.plan.tokens import train_questions
 from zppo.recipes import load_recipe, shipped_recipes
@@ -102,6 +103,17 @@ def test_the_shapes_of_the_gpu_recipes_are_known_offline(recipe):
     config = load_recipe(recipe)
     made = make_plan(config, find_shape(config.student), None, 1e12)
     assert 0.4e9 * 4 < value(made.memory, "student weights") < 1.0e9 * 4
+
+
+def test_recurrent_layers_hold_a_state_for_each_sequence_decoded_together():
+    config = load_recipe("qwen3.5-0.8b")
+    shape = find_shape(config.student)
+    made = make_plan(config, shape, None, 1e12)
+    sequences = config.engine.max_batch_tokens // config.sampling.max_response_tokens
+    assert value(made.memory, "recurrent state") == sequences * state_bytes_per_sequence(shape.text, 4)
+    plain = load_recipe("qwen3-0.6b")
+    made = make_plan(plain, find_shape(plain.student), None, 1e12)
+    assert "recurrent state" not in [each.what for each in made.memory]
 
 
 def test_the_logits_are_bounded_as_in_the_learner():

@@ -37,6 +37,10 @@ def memory(config: RunConfig, student: ModelShape, teacher: ModelShape | None) -
     cached = ("engine.max_batch_tokens", config.engine.max_batch_tokens)
     per_token = ("bytes a token", size.cache_bytes_per_token(shape, value))
     yield product("key-value cache", "bytes", cached, per_token)
+    if (state := size.state_bytes_per_sequence(shape, value)) > 0:
+        # A sequence reserves its longest response, and at least one token of prompt.
+        together = max(1, config.engine.max_batch_tokens // (config.sampling.max_response_tokens + 1))
+        yield product("recurrent state", "bytes", ("sequences", together), ("bytes a sequence", state))
     if teacher is not None and isinstance(config.teacher, ModelTeacher):
         stored = ("parameters", size.parameter_count(teacher.text))
         yield product("teacher weights", "bytes", stored, ("bytes", _held_bytes(config.teacher, teacher)))
