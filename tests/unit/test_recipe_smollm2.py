@@ -23,7 +23,9 @@ from zppo.stores.local import LocalStore
 CONFIG = load_recipe("smollm2")
 TEMPLATES = load_templates(CONFIG.student.templates)
 ASKED = "Ann likes tea. Who likes tea? Reply only with a name."
-TURN = re.compile(r"<\|im_end\|>\n<\|im_start\|>(?:assistant|user)\n")
+ANSWERED = "<|im_end|>\n<|im_start|>assistant\n"
+ASKED_NEXT = "<|im_end|>\n<|im_start|>user\n"
+TURN = re.compile(f"{re.escape(ANSWERED)}|{re.escape(ASKED_NEXT)}")
 REDUCED = (
     "rounds=2",
     "questions_per_round=2",
@@ -124,16 +126,20 @@ def test_two_rounds_run_to_the_summary(tmp_path: Path) -> None:
 @needs_model
 def test_questions_in_the_shape_of_gsm8k_replace_the_task(tmp_path: Path) -> None:
     rows = [
-        {
-            "question": f"Ann has {n} pens and buys {m}. How many has she?",
-            "answer": f"{n} + {m}.\n#### {n + m}",
-        }
+        {"question": f"Ann has {n} pens and buys {m}. How many now?", "answer": f"{n} + {m}\n#### {n + m}"}
         for n in range(2, 8)
         for m in (1, 2, 3)
     ]
     file = tmp_path / "train.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
-    own = FilesSource(name="own", paths=(str(file),), answer_pattern="#### (.+)", answer_kind="numeric")
+    example = f"Tom has 9 cups and buys 4. How many now?\n{TEMPLATES.closing}"
+    own = FilesSource(
+        name="own",
+        paths=(str(file),),
+        answer_pattern="#### (.+)",
+        answer_kind="numeric",
+        question_template=f"{example}{ANSWERED}\\boxed{{13}}{ASKED_NEXT}{{question}}",
+    )
     changes = (*REDUCED, f"data.sources=[{own.model_dump_json()}]", "data.near_duplicates.enabled=false")
     settings = [f"--set={change}" for change in changes]
     done = zppo("run", "smollm2", "--threads=1", *settings, home=tmp_path / "runs")
