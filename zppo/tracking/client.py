@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
+
+_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/@\s]+@")
 
 
 def connect(uri: str) -> "MlflowClient":
@@ -37,8 +40,8 @@ def connect(uri: str) -> "MlflowClient":
         client.search_experiments(max_results=1)
     except MlflowException as error:
         raise InputError(
-            f"MLflow does not answer at {uri}: {error}. Start it, or leave out `tracking_uri`: then a SQLite "
-            "file in the home directory is used"
+            f"MLflow does not answer at {without_password(f'{uri}: {error}')}. Start it, or unset "
+            "MLFLOW_TRACKING_URI: then a SQLite file in the home directory is used"
         ) from error
     return client
 
@@ -52,6 +55,11 @@ def explained(doing: str) -> Iterator[None]:
         yield
     except (MlflowException, OSError) as error:
         raise ZppoError(
-            f"MLflow failed while {doing}: {error}. Everything that it should show is in the store: once it "
-            "answers again, run the same command again"
+            f"MLflow failed while {doing}: {without_password(str(error))}. Everything that it should show is "
+            "in the store: once it answers again, run the same command again"
         ) from error
+
+
+def without_password(text: str) -> str:
+    """Text fit to be shown: passwords in addresses such as `https://name:password@host` become `***`."""
+    return _PASSWORD.sub(r"\1***@", text)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from schemas.evaluation import Evaluation, Score
 from zppo.errors import InputError, ZppoError
 from zppo.ports import TrackedRun
-from zppo.tracking.client import connect, explained
+from zppo.tracking.client import connect, explained, without_password
 from zppo.tracking.naming import metric_name
 
 if TYPE_CHECKING:
@@ -134,8 +134,9 @@ class MlflowTracker:
                 self._log({ROUND: float(index), **named}, index, int(at.timestamp() * 1000))
             except MlflowException as error:
                 if self._retry_at is None:
+                    cause = without_password(str(error))
                     self._warn(
-                        f"MLflow does not take round {index} ({error}); the run goes on, delivery later"
+                        f"MLflow does not take round {index} ({cause}); the run goes on, delivery later"
                     )
                 self._retry_at = time.monotonic() + RETRY_SECONDS
                 return
