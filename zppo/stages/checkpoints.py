@@ -39,8 +39,12 @@ class Checkpoints:
                 (staging.directory / STATE).write_text(state.model_dump_json())
 
     def restore(self, index: int, learner: Learner) -> TrainState:
-        """Load the newest checkpoint that is not newer than round `index`; returns its state."""
-        if not self.written():
+        """Load the newest checkpoint that is not newer than round `index`; returns its state.
+
+        Where there is none, at the start or because a damaged one was removed, the learner still holds the
+        base student, and checkpoint 0 is written from it.
+        """
+        if not any(each <= index for each in self.written()):
             self.write(TrainState(), learner)
         newest = max(each for each in self.written() if each <= index)
         path = self.paths.checkpoint(newest)
