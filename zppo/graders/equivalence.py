@@ -5,6 +5,7 @@ functions only, never pays for it.
 """
 
 import logging
+import os
 import resource
 import signal
 
@@ -16,6 +17,7 @@ MEMORY_LIMIT_BYTES = 4 << 30
 
 def prepare() -> None:
     """Make the process ready: limits, then the slow imports and the first use, outside any answer's time."""
+    os.setpgid(0, 0)  # a signal to the whole group is for the parent, which finishes what it is grading
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for C code to return
     logging.disable(logging.WARNING)  # math-verify warns that its own timeouts are off
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
