@@ -13,7 +13,7 @@ class BufferEntry(Frozen):
     question_id: str
     admitted_round: int = Field(ge=1)
     entry_accuracy: Fraction
-    """Plain accuracy at its first admission."""
+    """Plain accuracy when it was admitted; later visits do not change it."""
     visits: int = Field(ge=1)
     """Plain groups since admission, the admitting one included."""
 

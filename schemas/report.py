@@ -75,6 +75,8 @@ class TeacherReport(Frozen):
     served: int
     drawn: int
     reused: int
+    tokens: int
+    """Sampled by the teacher in this round."""
     dry: int
     """Visits that got nothing because the pool had run out."""
 
@@ -145,5 +147,5 @@ class RoundTimings(Artifact):
 
     round: int
     seconds: dict[str, float]
-    """By phase: `collect` (all of it; within it `student`, `teacher`, `grading`), `update`, `drift`,
-    `validation`, `checkpoint`."""
+    """By phase: `collect` (all of it; within it `student`, `teacher`, `compression`, `grading`), `update`,
+    `drift`, `validation`, `checkpoint`."""

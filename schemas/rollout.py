@@ -105,6 +105,8 @@ class ServedResponses(Frozen):
     """Responses that an earlier visit had used already."""
     correct: int
     """How many of all of them are correct."""
+    tokens: int = 0
+    """Sampled at this visit."""
     correct_answers: tuple[str, ...] = ()
     """Distinct final answers of the correct ones; the NCQ audit compares with them."""
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import Artifact, Fraction, Frozen, Name
+from schemas.config.data import DataConfig
 from schemas.config.run import RunConfig
 
 
@@ -27,6 +28,8 @@ class RunRecord(Artifact):
     """As asked, with every default written out."""
     student: ResolvedModel
     """What `student.model` stood for: `champion` becomes a registered version."""
+    data: DataConfig
+    """The recipe's data with every hub revision pinned to a commit."""
     teacher: ResolvedModel | None = None
     """Where the teacher is a model."""
 

@@ -1,6 +1,5 @@
 """The command line. Commands import what they need when they run, so that `--help` answers at once."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -127,9 +126,11 @@ def check(
     """Validate a recipe and print its plan: tokens, memory, disk and time. Loads no model."""
     from zppo.display import plan_text
     from zppo.plan import find_shape, make_plan
+    from zppo.plan.references import check_references
     from zppo.recipes import load_recipe
 
     config = load_recipe(recipe, overrides or ())
+    check_references(config)
     teacher = find_shape(config.teacher.model) if config.teacher.type == "model" else None
     plan = make_plan(config, find_shape(config.student), teacher, tflops * 1e12)
     typer.echo(plan_text(config, plan))
@@ -235,8 +236,7 @@ def _runtime(home: Path, device: str, threads: int) -> "Runtime":
     from zppo.environment import prepare_environment
 
     prepare_environment(home)
-    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI")
-    return Runtime(home=home, tracking_uri=tracking_uri, device=device, threads=threads)
+    return Runtime(home=home, device=device, threads=threads)
 
 
 class _Terminated(BaseException):

@@ -164,6 +164,8 @@ class TeacherAnswer:
     """Drawn online."""
     reused: int = 0
     """Used by an earlier visit already."""
+    tokens: int = 0
+    """Sampled for this visit; what the pool holds was sampled before training."""
 
 
 class Teacher(Protocol):

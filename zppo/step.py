@@ -188,7 +188,7 @@ def plan_prompts(
 
 def build_drafts(index: int, plans: Sequence[Plan], ports: Collector) -> list[Draft]:
     """Step 4, the texts: candidates shortened alike, then the prompts around them."""
-    with ports.phase("teacher"):
+    with ports.phase("compression"):
         shortened = _shorten(index, plans, ports.compressor, ports.seed)
     built = [_build_draft(index, plan, texts, ports) for plan, texts in zip(plans, shortened, strict=True)]
     return [draft for draft in built if draft is not None]
@@ -258,10 +258,13 @@ def _build_draft(index: int, plan: Plan, texts: Sequence[str | None], ports: Col
 
 
 def _shorten(index: int, plans: Sequence[Plan], compressor: Compressor, seed: int) -> list[list[str | None]]:
-    sources = [source for plan in plans for source in plan.sources]
-    seeds = [derive_seed(seed, index, source.origin, "compress") for source in sources]
-    texts = iter(compressor.compress([source.original() for source in sources], seeds) if sources else [])
-    return [[next(texts) for _ in plan.sources] for plan in plans]
+    """The shortened sources of each plan; a rollout that stands in two prompts is shortened once."""
+    sources = {source.origin: source for plan in plans for source in plan.sources}
+    seeds = [derive_seed(seed, index, origin, "compress") for origin in sources]
+    originals = [source.original() for source in sources.values()]
+    texts = compressor.compress(originals, seeds) if originals else []
+    by_origin = dict(zip(sources, texts, strict=True))
+    return [[by_origin[source.origin] for source in plan.sources] for plan in plans]
 
 
 def _served(group: Group, answer: TeacherAnswer) -> ServedResponses:
@@ -271,6 +274,7 @@ def _served(group: Group, answer: TeacherAnswer) -> ServedResponses:
         served=answer.served,
         drawn=answer.drawn,
         reused=answer.reused,
+        tokens=answer.tokens,
         correct=len(correct),
         correct_answers=tuple(dict.fromkeys(each.answer for each in correct if each.answer is not None)),
     )

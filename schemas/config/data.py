@@ -160,6 +160,9 @@ class DataConfig(Config):
     """Questions of the training sources that choose the best checkpoint."""
     test_questions: int = Field(default=500, ge=0)
     """Questions of the training sources that only evaluation and promotion see."""
+    seed: int = Field(default=0, ge=0)
+    """Of the splits and of the teacher's responses. Runs that differ in the recipe's own seed share both, so
+    that a champion is never judged on questions that it was trained on."""
     max_train: int | None = Field(default=None, ge=1)
     """Most training questions; the sources share them by weight."""
     max_answer_characters: int = Field(default=512, ge=1)

@@ -46,7 +46,7 @@ class RunConfig(Config):
     promotion: PromotionConfig = PromotionConfig()
     sampler_drift_limit: float = Field(default=1e-2, gt=0.0)
     """Largest difference between the sampler's and the learner's log-probability of a token before a
-    round stops: beyond it the sampler does not hold the current weights."""
+    round stops: beyond it the sampler does not hold the current weights. bfloat16 needs a larger one."""
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -82,11 +82,7 @@ class Runtime(Config):
 
     home: Path = Path("runs")
     """Root of the store, of the Prefect state and of the MLflow database."""
-    tracking_uri: str | None = None
-    """MLflow server or database (`MLFLOW_TRACKING_URI` on the command line); the default is a SQLite file
-    under `home`."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     threads: int = Field(default=0, ge=0)
     """Torch threads; 0 leaves the choice to the program."""
-    grading_processes: int = Field(default=1, ge=1)

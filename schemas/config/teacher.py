@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.base import Config
-from schemas.config.models import ModelConfig
+from schemas.config.models import EngineConfig, ModelConfig, TransformersEngineConfig
 
 
 class _Pool(Config):
@@ -23,6 +23,8 @@ class ModelTeacher(_Pool):
 
     type: Literal["model"] = "model"
     model: ModelConfig
+    engine: EngineConfig = TransformersEngineConfig()
+    """The teacher's own sampler: a larger model holds fewer tokens at once than the student."""
     temperature: float = Field(default=1.0, gt=0.0)
     max_response_tokens: int = Field(default=12288, ge=1)
 

@@ -30,7 +30,7 @@ def store_run(home, name="first"):
     config = load_recipe("pocket")
     with LocalStore(home).commit(RunPaths(name).manifest, identify("run", {"recipe": config})) as staging:
         student = ResolvedModel(reference="pocket/student", digest="sha256:0")
-        record = RunRecord(name=name, recipe=config, student=student)
+        record = RunRecord(name=name, recipe=config, student=student, data=config.data)
         (staging.directory / RUN_FILE).write_text(record.model_dump_json())
 
 

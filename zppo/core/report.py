@@ -106,5 +106,6 @@ def _teacher_report(round_: Round) -> TeacherReport:
         served=sum(visit.served for visit in visits),
         drawn=sum(visit.drawn for visit in visits),
         reused=sum(visit.reused for visit in visits),
+        tokens=sum(visit.tokens for visit in visits),
         dry=sum(visit.served + visit.drawn + visit.reused == 0 for visit in visits),
     )

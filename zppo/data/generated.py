@@ -22,7 +22,7 @@ def read_reasoning_gym(source: ReasoningGymSource) -> Iterator[Row | BadRow]:
         InputError: The package is not installed, has no such task, or the task refuses a parameter.
     """
     try:
-        import reasoning_gym  # type: ignore[import-untyped]  # an extra that takes seconds to import
+        import reasoning_gym  # an extra that takes seconds to import
     except ImportError as error:
         raise InputError(
             f"source {source.name!r} needs the package reasoning-gym: pip install 'zppo[smollm2]'"

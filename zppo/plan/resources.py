@@ -44,6 +44,9 @@ def memory(config: RunConfig, student: ModelShape, teacher: ModelShape | None) -
     if teacher is not None and isinstance(config.teacher, ModelTeacher):
         stored = ("parameters", size.parameter_count(teacher.text))
         yield product("teacher weights", "bytes", stored, ("bytes", _held_bytes(config.teacher, teacher)))
+        most = ("teacher.engine.max_batch_tokens", config.teacher.engine.max_batch_tokens)
+        each = size.cache_bytes_per_token(teacher.text, BYTES[config.teacher.model.dtype])
+        yield product("teacher's key-value cache", "bytes", most, ("bytes a token", each))
 
 
 def disk(

@@ -34,6 +34,7 @@ class OnlineTeacher:
                 ),
                 served=0,
                 drawn=len(pooled),
+                tokens=sum(response.tokens for response in pooled),
             )
             for visit, pooled in zip(visits, graded, strict=True)
         ]
@@ -66,7 +67,9 @@ class PoolTeacher:
         )
         for index, more in zip(short, drawn, strict=True):
             responses = answers[index].responses + more.responses
-            answers[index] = replace(answers[index], responses=responses, drawn=more.drawn)
+            answers[index] = replace(
+                answers[index], responses=responses, drawn=more.drawn, tokens=more.tokens
+            )
         return answers
 
     def _serve(self, visit: Visit) -> TeacherAnswer:

@@ -1,10 +1,12 @@
 """An opened run: its recipe, its store, and its adapters, each built when it is first needed."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
-from schemas.config.models import ModelConfig
+from schemas.config.data import DataConfig
+from schemas.config.models import EngineConfig, ModelConfig
 from schemas.config.run import RunConfig, Runtime
 from schemas.config.teacher import ModelTeacher
 from schemas.manifest import Manifest
@@ -12,6 +14,7 @@ from schemas.question import Split
 from schemas.run import ResolvedModel, RunRecord
 from zppo.core.method import Method, resolve_method
 from zppo.core.prompts import Templates
+from zppo.data.sources import pin_revisions
 from zppo.data.table import QuestionTable
 from zppo.graders.rules import RuleGrader
 from zppo.layout import RunPaths
@@ -62,20 +65,22 @@ class RunContext:
         """The teacher, where it is a model."""
         if not isinstance(self.config.teacher, ModelTeacher) or self.record.teacher is None:
             return None
-        return self.load(self.config.teacher.model, self.record.teacher)
+        return self.load(self.config.teacher.model, self.record.teacher, self.config.teacher.engine)
 
     @cached_property
     def grader(self) -> RuleGrader:
         """The student's grader; it grades the teacher too."""
-        return self._stack.enter_context(RuleGrader(self.config.grader, self.runtime.grading_processes))
+        return self._stack.enter_context(RuleGrader(self.config.grader, grading_processes()))
 
     def count_prompt_tokens(self, question: str) -> int:
         """Tokens of a question's whole plain prompt, chat template and closing instruction included."""
         return len(self.student.tokenizer.encode(self.templates.render_plain(question)))
 
-    def load(self, config: ModelConfig, resolved: ResolvedModel) -> LoadedModel:
-        """A model for this run; nothing is loaded yet."""
-        return LoadedModel(config, resolved, self.config, self.runtime)
+    def load(
+        self, config: ModelConfig, resolved: ResolvedModel, engine: EngineConfig | None = None
+    ) -> LoadedModel:
+        """A model for this run, with the student's sampler unless told otherwise; nothing is loaded yet."""
+        return LoadedModel(config, resolved, engine or self.config.engine, self.config, self.runtime)
 
     def once(self, stage: str, work: Callable[["RunContext"], str]) -> str:
         """The path of a stage's artifact; the stage is asked for it once a process."""
@@ -122,6 +127,11 @@ def open_run(config: RunConfig, name: str, runtime: Runtime) -> Iterator[RunCont
         yield RunContext(record, manifest, runtime, store, stack)
 
 
+def grading_processes() -> int:
+    """Processes for mathematics: all cores but one, which the model keeps; started when needed."""
+    return max(1, min(8, (os.cpu_count() or 1) - 1))
+
+
 def _record(config: RunConfig, name: str, runtime: Runtime) -> RunRecord:
     """What the run is made from: pinned anew for a new run, as it was pinned for an existing one."""
     if name in run_names(runtime.home):
@@ -133,13 +143,15 @@ def _record(config: RunConfig, name: str, runtime: Runtime) -> RunRecord:
         name=name,
         recipe=config,
         student=pin(config.student, config, runtime),
+        data=pin_revisions(config.data),
         teacher=pin(teacher, config, runtime) if teacher else None,
     )
 
 
-def _identity_of(record: RunRecord) -> dict[str, RunConfig | str | None]:
+def _identity_of(record: RunRecord) -> dict[str, RunConfig | DataConfig | str | None]:
     return {
         "recipe": record.recipe,
+        "data": record.data,
         "student": record.student.digest,
         "teacher": record.teacher.digest if record.teacher else None,
     }

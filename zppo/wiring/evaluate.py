@@ -47,7 +47,7 @@ def run_evaluate(run: RunContext) -> str:
             samples=config.samples,
             confidence=config.confidence,
             bootstrap_resamples=config.bootstrap_resamples,
-            models=tuple(_scores(run, role, model, prepared) for role, model in _models(run, best)),
+            models=tuple(_scores(run, *model, prepared) for model in _models(run, best)),
             baselines=_baselines(run, prepared),
         )
         with run.store.commit(path, identity) as staging:
@@ -127,18 +127,19 @@ def checkpoint_model(run: RunContext, index: int) -> LoadedModel:
     return run.load(run.config.student, resolved)
 
 
-def _models(run: RunContext, best: int) -> Iterator[tuple[Role, LoadedModel]]:
-    yield "base", run.load(run.config.student, run.record.student)
-    yield "student", checkpoint_model(run, best)
+def _models(run: RunContext, best: int) -> Iterator[tuple[Role, str, LoadedModel]]:
+    """The models to compare, each with its role and its name, which holds no path of this machine."""
+    base, student = run.record.student, run.paths.checkpoint(best)
+    yield "base", base.reference, run.load(run.config.student, base)
+    yield "student", student, checkpoint_model(run, best)
     teacher = run.config.teacher
     if run.config.evaluation.teacher and isinstance(teacher, ModelTeacher):
         assert run.record.teacher is not None
-        yield "teacher", run.load(teacher.model, run.record.teacher)
+        yield "teacher", run.record.teacher.reference, run.load(teacher.model, run.record.teacher, teacher.engine)
 
 
-def _scores(run: RunContext, role: Role, model: LoadedModel, prepared: str) -> ModelScores:
+def _scores(run: RunContext, role: Role, name: str, model: LoadedModel, prepared: str) -> ModelScores:
     answers = model_answers(run, role, model, prepared)
-    name = model.resolved.reference
     return score_model(role, name, model.resolved.digest, answers, run.config.evaluation, run.config.seed)
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from transformers import PreTrainedModel
 
-from schemas.config.models import ModelConfig
+from schemas.config.models import EngineConfig, ModelConfig
 from schemas.config.run import RunConfig, Runtime
 from schemas.run import ResolvedModel
 from zppo.engines.transformers import TransformersEngine
@@ -38,10 +38,16 @@ class LoadedModel:
     """A causal language model, its tokenizer and an engine on it, each loaded when it is first needed."""
 
     def __init__(
-        self, model: ModelConfig, resolved: ResolvedModel, config: RunConfig, runtime: Runtime
+        self,
+        model: ModelConfig,
+        resolved: ResolvedModel,
+        engine: EngineConfig,
+        config: RunConfig,
+        runtime: Runtime,
     ) -> None:
         self.config = model
         self.resolved = resolved
+        self._engine = engine
         self._run = config
         self._runtime = runtime
 
@@ -67,7 +73,7 @@ class LoadedModel:
     @cached_property
     def engine(self) -> TransformersEngine:
         """A sampler on the module, always on its current weights."""
-        return TransformersEngine(self.module, self.tokenizer, self._run.engine)
+        return TransformersEngine(self.module, self.tokenizer, self._engine)
 
     def unload(self) -> None:
         """Let go of the weights; they are loaded anew when they are needed again."""

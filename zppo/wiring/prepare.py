@@ -6,7 +6,7 @@ from pathlib import Path
 
 from schemas.prepared import PreparedData
 from schemas.question import Split
-from zppo.data.sources import input_digests, pin_revisions
+from zppo.data.sources import input_digests
 from zppo.graders.rules import gradability_problem
 from zppo.layout import shared
 from zppo.progress import LINE_SECONDS
@@ -30,13 +30,12 @@ def read_prepared(path: Path) -> PreparedData:
 
 def _prepare(run: RunContext) -> str:
     config = run.config
-    data = pin_revisions(config.data)
+    data = run.record.data
     limit = config.sampling.max_prompt_tokens
     identity = identify(
         "prepare",
         {
             "data": data,
-            "seed": config.seed,
             "inputs": [digest.model_dump(mode="json") for digest in input_digests(data)],
             "tokenizer": run.student.tokenizer_digest,
             "templates": templates_digest(config.student.templates),
@@ -48,7 +47,7 @@ def _prepare(run: RunContext) -> str:
         with run.store.commit(path, identity) as staging:
             report = prepare(
                 data,
-                config.seed,
+                data.seed,
                 run.count_prompt_tokens,
                 limit,
                 staging.directory,

@@ -1,5 +1,6 @@
 """Models of the registry: named in a recipe, pinned to a version, found on this machine."""
 
+import os
 from pathlib import Path
 
 from schemas.config.run import Runtime
@@ -7,10 +8,16 @@ from schemas.run import ResolvedModel
 from zppo.environment import tracking_uri
 from zppo.tracking.registry import CHAMPION, ModelRegistry, RegisteredVersion
 
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+
 
 def mlflow_uri(runtime: Runtime) -> str:
-    """The tracking server of a runtime; a database below its home by default."""
-    return runtime.tracking_uri or tracking_uri(runtime.home)
+    """The tracking server, `MLFLOW_TRACKING_URI`, or else a database below the home.
+
+    Read from the environment where it is needed: it may hold a password, which a field of `Runtime` would
+    carry into Prefect's database.
+    """
+    return os.environ.get(TRACKING_URI) or tracking_uri(runtime.home)
 
 
 def open_registry(runtime: Runtime) -> ModelRegistry:

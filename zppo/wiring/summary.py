@@ -55,7 +55,7 @@ def summary_text(
         f"Replay buffer: {_buffer(reports)}",
         f"Time of the rounds: {_time(run, reports)}",
         f"Promotion: {decision.reason}.",
-        f"Registered: {decision.challenger.model}{' (champion)' if decision.promoted else ''}",
+        f"Registered: {decision.challenger.model}{' (made champion)' if decision.promoted else ''}",
     ]
     return "\n".join(lines)
 

@@ -1,5 +1,6 @@
 """Teacher, compressors and the precompute stage of a run."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,9 @@ from zppo.teachers.sources import ModelSource, RecordedSource, ReferenceSource, 
 from zppo.wiring.context import RunContext
 from zppo.wiring.prepare import run_prepare
 
+RESPONSES_AT_ONCE = 512
+"""Teacher responses between two lines of the journal: what a crash of the precomputation can lose."""
+
 
 def run_precompute(run: RunContext) -> str:
     """Draw the teacher's responses ahead of training, or find them drawn.
@@ -52,11 +56,13 @@ def _precompute(run: RunContext) -> str:
     path = shared("precompute", fingerprint(identity))
     if run.store.find(path, identity) is None:
         questions = _questions_to_ask(run, prepared, config)
+        responses = run.method.teacher_group_size * config.visits
         job = Precomputation(
             source=response_source(run, config),
             grader=run.grader,
-            responses=run.method.teacher_group_size * config.visits,
-            seed=run.config.seed,
+            responses=responses,
+            seed=run.config.data.seed,
+            batch_questions=max(1, RESPONSES_AT_ONCE // responses),
             compressor=compressor(run) if isinstance(run.method.compression, TeacherCompression) else None,
         )
         unfinished = run.store.home / partial("precompute", fingerprint(identity))
@@ -65,6 +71,7 @@ def _precompute(run: RunContext) -> str:
             run.progress.track("precompute", len(questions)) as advance,
         ):
             precompute(questions, job, unfinished, staging.directory, lambda done, _: advance(done, ""))
+        shutil.rmtree(unfinished)
         if run.teacher is not None and not _works_in_rounds(run):
             run.teacher.unload()
     pool = TeacherPool.model_validate_json(run.store.file(path, REPORT).read_bytes())
@@ -149,9 +156,9 @@ def _pool_inputs(
 ) -> dict[str, JsonValue]:
     """What the pool's content depends on; what happens when it is dry is not part of it."""
     inputs: dict[str, JsonValue] = {
-        "teacher": config.model_dump(mode="json", exclude={"when_dry"}),
+        "teacher": config.model_dump(mode="json", exclude={"when_dry", "engine"}),
         "responses": run.method.teacher_group_size * config.visits,
-        "seed": run.config.seed,
+        "seed": run.config.data.seed,
         "grader": run.config.grader.model_dump(mode="json"),
     }
     if isinstance(config, ModelTeacher):
@@ -191,7 +198,7 @@ def _questions_to_ask(
         run.grader,
         training_decoding(run.config.sampling),
         run.method.gradient.group_size,
-        run.config.seed,
+        run.config.data.seed,
     )
     accuracies: dict[str, float] = {}
     with run.progress.track("find hard", len(questions)) as advance:

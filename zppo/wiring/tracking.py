@@ -1,5 +1,6 @@
 """A run in MLflow, and the registry beside it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
@@ -13,13 +14,13 @@ from zppo.tracking.mlflow import MlflowTracker
 from zppo.tracking.naming import parameters
 from zppo.wiring.context import RunContext
 from zppo.wiring.prepare import read_prepared, run_prepare
-from zppo.wiring.registry import mlflow_uri
+from zppo.wiring.registry import TRACKING_URI, mlflow_uri
 
 
 @contextmanager
 def tracking(run: RunContext) -> Iterator[MlflowTracker]:
     """The run in MLflow: begun, or gone on with; rounds that it lacks are delivered first."""
-    artifacts = None if run.runtime.tracking_uri else run.runtime.home / "mlartifacts"
+    artifacts = None if os.environ.get(TRACKING_URI) else run.runtime.home / "mlartifacts"
     tracker = MlflowTracker(mlflow_uri(run.runtime), artifacts, run.progress.say)
     tracker.start(_tracked(run))
     for index in range(1, run.committed_rounds() + 1):
