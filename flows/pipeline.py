@@ -11,6 +11,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import progress_of, show_rounds, show_summary
+from flows.crashed import mark_crashed, tagged
 from flows.servers import flow_server
 from flows.stopping import stop_at_commits
 from schemas.config.run import RunConfig, Runtime
@@ -31,19 +32,19 @@ P = ParamSpec("P")
 
 def run_pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Run all stages against the configured Prefect server, or one of this process's own."""
-    with flow_server(runtime.home):
+    with flow_server(runtime.home), tagged(runtime.home):
         pipeline(config, name, runtime)
 
 
 def evaluate_run(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Evaluate base, best checkpoint and teacher of a trained run."""
-    with flow_server(runtime.home):
+    with flow_server(runtime.home), tagged(runtime.home):
         evaluate(config, name, runtime)
 
 
 def promote_run(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Decide whether a run's best checkpoint becomes the champion."""
-    with flow_server(runtime.home):
+    with flow_server(runtime.home), tagged(runtime.home):
         promote(config, name, runtime)
 
 
@@ -51,6 +52,7 @@ def promote_run(config: RunConfig, name: str, runtime: Runtime) -> None:
 def pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
     """From the data to the champion."""
     with open_run(config, name, runtime) as run:
+        mark_crashed(name, runtime.home)
         _stage("prepare", run_prepare, run)
         _stage("precompute", run_precompute, run)
         with tracking(run) as tracker:

@@ -111,7 +111,9 @@ def run_without_prefect(config: RunConfig, home: Path, name: str = NAME) -> None
     def unseen(*_: object) -> Callable[[int], None]:
         return lambda _: None
 
-    artifacts: dict[str, Any] = dict.fromkeys(("progress_of", "show_rounds", "show_summary"), unseen)
+    artifacts: dict[str, Any] = dict.fromkeys(
+        ("mark_crashed", "progress_of", "show_rounds", "show_summary"), unseen
+    )
     with patch.multiple(flows.pipeline, _stage=lambda _, work, *inputs: work(*inputs), **artifacts):
         flows.pipeline.pipeline.fn(config, name, Runtime(home=home))
 
@@ -120,13 +122,11 @@ def results(home: Path, name: str = NAME) -> dict[str, str]:
     """Everything that a finished run computed, by name: digests of its files, and what MLflow shows of it.
 
     Left out is what differs between two equal runs: times, ids, package versions, and the summary, which
-    gives times. The home's own path is cut out.
+    gives times.
     """
     files = [file for folder in (name, "store") for file in (home / folder).rglob("*.*")]
     found = {
-        str(file.relative_to(home)): hashlib.sha256(
-            file.read_bytes().replace(str(home.absolute()).encode(), b"HOME")
-        ).hexdigest()
+        str(file.relative_to(home)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in files
         if file.is_file() and not any(file.match(pattern) for pattern in _CIRCUMSTANCES)
     }
@@ -149,7 +149,6 @@ _CIRCUMSTANCES = (
     "run.lock",
     "summary/*",
     "precompute/*/report.json",
-    "partial/*/*",
 )
 
 

@@ -97,6 +97,10 @@ def test_ctrl_c_stops_at_a_commit_with_code_130_and_says_how_to_go_on(story: Sto
     assert stopped.flow_runs[-1] == (NAME, "CRASHED")
 
 
+def test_prefect_shows_how_each_process_ended(story: Story) -> None:
+    assert [state for _, state in flow_runs(story.home)] == ["CRASHED", "CRASHED", "CRASHED", "COMPLETED"]
+
+
 def test_a_resumed_run_says_where_it_goes_on(story: Story) -> None:
     assert story.last.returncode == 0
     assert story.last.stderr == ""
