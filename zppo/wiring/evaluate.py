@@ -134,8 +134,9 @@ def _models(run: RunContext, best: int) -> Iterator[tuple[Role, str, LoadedModel
     yield "student", student, checkpoint_model(run, best)
     teacher = run.config.teacher
     if run.config.evaluation.teacher and isinstance(teacher, ModelTeacher):
-        assert run.record.teacher is not None
-        yield "teacher", run.record.teacher.reference, run.load(teacher.model, run.record.teacher, teacher.engine)
+        resolved = run.record.teacher
+        assert resolved is not None
+        yield "teacher", resolved.reference, run.load(teacher.model, resolved, teacher.engine)
 
 
 def _scores(run: RunContext, role: Role, name: str, model: LoadedModel, prepared: str) -> ModelScores:
