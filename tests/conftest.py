@@ -1,6 +1,7 @@
 """Settings of every test."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -8,6 +9,24 @@ from hypothesis import settings
 # A loaded machine must not fail a test; the examples are the same on every run.
 settings.register_profile("zppo", deadline=None, derandomize=True)
 settings.load_profile("zppo")
+
+
+SHARING = ("tests/faults/", "tests/flows/")
+"""Folders whose tests share runs of the whole pipeline, each of which takes half a minute."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep each file, and each folder of `SHARING`, in one process, so that fixtures are made once."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class Together(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return next((folder for folder in SHARING if file.startswith(folder)), file)
+
+    config.option.loadscopereorder = False  # the shared runs are long and come early
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import pytest
 from tests.faults.conftest import Finished, Live
 from tests.pipelines import differences
 
-pytestmark = pytest.mark.xdist_group("faults")
+pytestmark = pytest.mark.timeout(600)
 
 POINTS = {
     "after store/prepare: after append": 0,  # the teacher has answered, its pool is not committed
@@ -54,7 +54,6 @@ def test_killed_processes_leave_nothing_behind(killed: Finished) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("stride", [29, 31, 37, 41, 43, 47, 53, 59, 61, 67])
 def test_a_run_killed_every_few_points_ends_as_one_that_was_not(
     live: Live, undisturbed: Finished, stride: int

@@ -22,7 +22,6 @@ from zppo.stages.train import read_report
 from zppo.stores.local import LocalStore
 from zppo.stores.rounds import read_round
 
-pytestmark = pytest.mark.xdist_group("faults")
 PATHS = RunPaths(NAME)
 
 

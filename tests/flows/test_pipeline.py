@@ -28,8 +28,6 @@ from zppo.stores.locks import exclusive
 from zppo.stores.rounds import read_round
 from zppo.tracking.naming import metric_name
 
-pytestmark = pytest.mark.xdist_group("flows")
-
 ARTIFACTS: dict[str, type[BaseModel]] = {
     "tiny/run/run.json": RunRecord,
     "tiny/base/validation.json": ValidationReport,

@@ -15,7 +15,7 @@ from tests.flows.prefect_records import flow_runs, task_runs
 from tests.pipelines import NAME, ROUNDS, differences, results, start, tracked, zppo
 from zppo.layout import RunPaths
 
-pytestmark = pytest.mark.xdist_group("flows")
+pytestmark = pytest.mark.timeout(600)
 
 PATHS = RunPaths(NAME)
 WAIT_SECONDS = 120

@@ -15,8 +15,6 @@ from zppo.stores.local import LocalStore
 from zppo.tracking.registry import ModelRegistry, RegisteredVersion
 from zppo.wiring.registry import open_registry
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 MODEL = "zppo-student"
 SHORT = ("rounds=1", "method={type: grpo, group_size: 4, iterations: 2}", "teacher={type: none}")
 
