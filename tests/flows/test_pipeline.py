@@ -43,7 +43,7 @@ ARTIFACTS: dict[str, type[BaseModel]] = {
 LINES = (
     r"prepare +\d+ training, \d+ validation, \d+ test questions; .*",
     r"precompute +.*",
-    r"train +5/5 .*",
+    r"train +[1-5]/5 .*",
     r"evaluate (base|student|teacher) .*",
     r"promote +.*",
 )

@@ -139,6 +139,7 @@ def test_ctrl_c_ends_with_code_130_and_one_line():
         "from pathlib import Path\n"
         "import typer\n"
         "from zppo import cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "@cli.app.command()\n"
         "def wait() -> None:\n"
         "    with cli._stoppable('first', Path('runs')):\n"

@@ -29,8 +29,8 @@ from zppo.stores.local import LocalStore
 from zppo.stores.rounds import read_round, write_round
 
 REPORT, TIMINGS, VALIDATION = "report.json", "timings.json", "validation.json"
-DRIFT_SAMPLE = 32
-"""Rollouts of a round that the learner scores as well."""
+DRIFT_SAMPLE = 8
+"""Rollouts of a round that the learner scores as well; stale weights show in every one of them."""
 REPLAY_TOLERANCE = 1e-2
 """Relative difference of a loss or gradient norm beyond which a replayed update is not the recorded one.
 On one machine and thread count it is zero."""
