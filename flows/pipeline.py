@@ -11,6 +11,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import progress_of, show_rounds, show_summary
+from flows.cancelling import cancelled_at_the_end, watch_for_cancel
 from flows.crashed import mark_crashed, tagged
 from flows.servers import flow_server
 from flows.stopping import stop_at_commits
@@ -32,7 +33,7 @@ P = ParamSpec("P")
 
 def run_pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Run all stages against the configured Prefect server, or one of this process's own."""
-    with flow_server(runtime.home), tagged(runtime.home):
+    with flow_server(runtime.home), tagged(runtime.home), cancelled_at_the_end():
         pipeline(config, name, runtime)
 
 
@@ -83,12 +84,14 @@ def _train(run: RunContext, tracker: MlflowTracker) -> None:
         return
     with open_training(run, tracker) as trainer, stop_at_commits() as commit_done:
         trainer.validate_base()
+        stop_if_cancelled = watch_for_cancel()
         show_progress = progress_of(run.name, run.config.rounds, run.committed_rounds())
         for index in trainer.remaining():
             _stage(f"collect {index}", trainer.collect, index)
             commit_done()
             _stage(f"update {index}", trainer.update, index)
             commit_done()
+            stop_if_cancelled()
             if trainer.writes_checkpoint(index):
                 show_progress(index)
                 show_rounds(run.name, read_reports(run.store, run.paths))
