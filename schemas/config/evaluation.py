@@ -42,7 +42,7 @@ class PromotionConfig(Config):
     """When the challenger becomes the champion."""
 
     registered_model: Name = "zppo-student"
-    """Name in the model registry."""
+    """Name in the model registry; runs that share it compete for its champion."""
     min_gain: float = Field(default=0.0, ge=0.0, le=1.0)
     """Least gain in held-out accuracy over the champion, or over the base where there is none."""
     max_source_loss: Fraction = 0.02

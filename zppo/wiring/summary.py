@@ -46,7 +46,7 @@ def summary_text(
 ) -> str:
     """The summary as Markdown that reads well as plain text too."""
     lines = [
-        f"# {run.name}: {run.config.method.type}, {len(reports)} rounds",
+        f"# {run.name}: {run.config.method.type}, {len(reports)} round{'s' * (len(reports) != 1)}",
         "",
         *_accuracy_table(evaluation),
         "",
