@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import signal
+import sys
 
 from zppo.graders.kinds import strip_marks
 
@@ -20,9 +21,10 @@ def prepare() -> None:
     os.setpgid(0, 0)  # a signal to the whole group is for the parent, which finishes what it is grading
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for C code to return
     logging.disable(logging.WARNING)  # math-verify warns that its own timeouts are off
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    if hard == resource.RLIM_INFINITY or hard > MEMORY_LIMIT_BYTES:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, hard))
+    if sys.platform == "linux":  # elsewhere the limit may be refused; the time limit holds all the same
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if hard == resource.RLIM_INFINITY or hard > MEMORY_LIMIT_BYTES:
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, hard))
     equivalent("1/2", r"\frac{1}{2}")
 
 
