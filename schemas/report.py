@@ -77,6 +77,10 @@ class TeacherReport(Frozen):
     reused: int
     tokens: int
     """Sampled by the teacher in this round."""
+    summarised_prompts: int
+    """Reformulated prompts whose candidates the teacher shortened."""
+    extractive_prompts: int
+    """Those shortened extractively: all of them, or those for which the teacher failed on a candidate."""
     dry: int
     """Visits that got nothing because the pool had run out."""
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.base import Config, Fraction
 
@@ -23,6 +23,12 @@ class ModelConfig(Config):
     """Passed to the chat template where it has such a switch (Qwen3 and later)."""
     trust_remote_code: bool = False
     """Run code that comes with the checkpoint. Off: such checkpoints are refused."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: object) -> object:
+        """A bare name, as in `student: champion`, leaves everything else at its default."""
+        return {"model": value} if isinstance(value, str) else value
 
 
 class SamplingConfig(Config):

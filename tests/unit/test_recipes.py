@@ -40,6 +40,11 @@ def test_an_override_reaches_into_lists_and_into_absent_parts():
     assert config.promotion.min_gain == 0.1
 
 
+def test_a_bare_name_is_a_model_with_defaults():
+    config = load_recipe("pocket", ["student=champion"])
+    assert (config.student.model, config.student.templates) == ("champion", "general")
+
+
 def test_an_override_replaces_a_whole_part():
     assert load_recipe("pocket", ["method={type: grpo}"]).method == Grpo()
 

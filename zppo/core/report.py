@@ -100,6 +100,8 @@ def _kind_report(kind: PromptKind, groups: Sequence[Group]) -> KindReport:
 
 def _teacher_report(round_: Round) -> TeacherReport:
     visits = round_.teacher
+    shown = [group.prompt.candidates[0] for group in round_.groups if group.prompt.candidates]
+    summarised = sum(candidate.compression == "teacher" for candidate in shown)
     return TeacherReport(
         questions=len(visits),
         with_correct=sum(visit.correct > 0 for visit in visits),
@@ -107,5 +109,7 @@ def _teacher_report(round_: Round) -> TeacherReport:
         drawn=sum(visit.drawn for visit in visits),
         reused=sum(visit.reused for visit in visits),
         tokens=sum(visit.tokens for visit in visits),
+        summarised_prompts=summarised,
+        extractive_prompts=len(shown) - summarised,
         dry=sum(visit.served + visit.drawn + visit.reused == 0 for visit in visits),
     )

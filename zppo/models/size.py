@@ -40,29 +40,6 @@ def state_bytes_per_sequence(shape: TextShape, value_bytes: float) -> float:
     return linear_attention_layers(shape) * (recurrent * _FLOAT32_BYTES + window * value_bytes)
 
 
-def rollout_bytes(shape: TextShape, batch_tokens: int, sequences: int, value_bytes: float) -> float:
-    """What a batch of rollouts keeps, beside the weights.
-
-    Args:
-        shape: of the model.
-        batch_tokens: sequences x their final length.
-        sequences: decoded together.
-        value_bytes: of a cached number.
-    """
-    cache = batch_tokens * cache_bytes_per_token(shape, value_bytes)
-    return cache + sequences * state_bytes_per_sequence(shape, value_bytes)
-
-
-def training_bytes(shape: TextShape, value_bytes: float) -> float:
-    """Weights, gradients and AdamW's two moments; activations come on top."""
-    return 4 * parameter_count(shape) * value_bytes
-
-
-def checkpoint_bytes(shape: TextShape, value_bytes: float) -> float:
-    """A checkpoint that training can go on from: weights and AdamW's two moments."""
-    return 3 * parameter_count(shape) * value_bytes
-
-
 def forward_flops(shape: TextShape) -> int:
     """Floating-point operations of one token forwards, attention scores left out; training takes 3 times."""
     lookup = 0 if shape.tie_word_embeddings else shape.vocab_size * shape.hidden_size

@@ -9,6 +9,7 @@ from schemas.question import Question
 from schemas.run import ResolvedModel
 from zppo.core.evaluation import baseline_scores, score_model
 from zppo.core.randomness import generator
+from zppo.data.table import read_questions
 from zppo.errors import InputError
 from zppo.layout import shared
 from zppo.models.loading import ModelReference, digest
@@ -145,8 +146,8 @@ def _scores(run: RunContext, role: Role, name: str, model: LoadedModel, prepared
 
 
 def _baselines(run: RunContext, prepared: str) -> Sequence[BaselineScore]:
-    train = run.questions(prepared, "train")
+    train = read_questions(run.store.file(prepared, "train.parquet"))
     gold: dict[str, list[str]] = defaultdict(list)
     for question in test_questions(run, prepared):
         gold[question.source].append(question.answer)
-    return baseline_scores((train[position].answer for position in range(len(train))), gold)
+    return baseline_scores((question.answer for question in train), gold)

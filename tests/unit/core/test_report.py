@@ -76,6 +76,18 @@ def test_the_teacher_is_reported_by_visit() -> None:
     assert (got.served, got.drawn, got.reused) == (5, 2, 1)
 
 
+def test_prompts_whose_candidates_the_teacher_did_not_shorten_are_counted() -> None:
+    by_teacher = tuple(each.model_copy(update={"compression": "teacher"}) for each in PAIR)
+    got = report(
+        a_round(
+            group([0, 0], "a"),
+            group([0, 1], "a", kind="bcq", candidates=by_teacher),
+            group([0, 1], "b", kind="bcq", candidates=PAIR),
+        )
+    ).teacher
+    assert (got.summarised_prompts, got.extractive_prompts) == (1, 1)
+
+
 def test_the_buffer_is_reported_by_entry_accuracy_with_its_events() -> None:
     buffer = ReplayBuffer(entries=(entry("a", 0.25), entry("b", 0.0), entry("c", 0.0)))
     event = BufferEvent(
