@@ -77,6 +77,8 @@ class TeacherReport(Frozen):
     reused: int
     tokens: int
     """Sampled by the teacher in this round."""
+    hints: int
+    """Served responses that came with a usable hint."""
     summarised_prompts: int
     """Reformulated prompts whose candidates the teacher shortened."""
     extractive_prompts: int
@@ -89,15 +91,17 @@ class UpdateReport(Frozen):
     """One optimizer update; loss and fractions are over the response tokens of its mini-batch."""
 
     loss: float
+    """Of distillation: the divergence, in nats."""
     grad_norm: float = Field(ge=0.0)
     entropy: float
-    """In nats, over the active tokens."""
-    clip_low_fraction: Fraction
-    clip_high_fraction: Fraction
-    dual_clip_fraction: Fraction
+    """Of the student, in nats, over the active tokens."""
+    clip_low_fraction: Share
+    """As the other two, None where nothing is clipped: in distillation."""
+    clip_high_fraction: Share
+    dual_clip_fraction: Share
     tokens: int
     active_tokens: int
-    """Those of rollouts with an advantage; with none of them there was no update."""
+    """Those of responses with a gradient; with none of them there was no update."""
 
 
 class DriftReport(Frozen):
@@ -114,6 +118,8 @@ class ValidationReport(Frozen):
 
     questions: int
     accuracy: Fraction
+    out_of_distribution: Share = None
+    """Accuracy on the sources that are only evaluated; it chooses nothing."""
 
 
 class StepReport(Artifact):
@@ -124,13 +130,13 @@ class StepReport(Artifact):
     replayed_questions: int
     hard_questions: int
     easy: Share
-    """Plain groups that are not hard, before the cap; as in the next two, of those with a valid rollout."""
-    eligible_bcq: Share
-    """Plain groups that admit a BCQ, before the cap."""
-    eligible_ncq: Share
+    """Plain groups that are not hard, of those with a valid rollout."""
+    eligible: dict[PromptKind, Share]
+    """Likewise, by kind: plain groups that admit such a prompt, before the cap."""
     kinds: tuple[KindReport, ...]
     zero_advantage_groups: Share
     positive_advantage_rollouts: Share
+    """None in distillation, which has no advantages."""
     teacher: TeacherReport
     bcq: BcqAudit | None
     ncq: NcqAudit | None

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from schemas.base import Artifact, Frozen
 
-PromptKind = Literal["plain", "bcq", "ncq", "hint", "prefix"]
+PromptKind = Literal["plain", "bcq", "ncq", "hint", "prefix", "extra"]
+"""`extra` is one more plain prompt of a hard question: a control."""
 Outcome = Literal["correct", "wrong", "no_answer", "truncated"]
 FailureOutcome = Literal["grader_error", "engine_error"]
 StopReason = Literal["eos", "length"]
@@ -43,6 +44,17 @@ class Prompt(Frozen):
     """Candidates in the order shown."""
     wrong_answers: tuple[str, ...] = ()
     """Final answers that an NCQ lists as wrong."""
+    hint: str | None = None
+    """The hint as it stands in the prompt, tags neutralised."""
+    prefix_ids: tuple[int, ...] = ()
+    """Tokens that every response starts with; they were not sampled and carry no gradient."""
+    origin: str = ""
+    """Of a hint or a prefix: the teacher response that it comes from (`pool/q12#2`)."""
+
+    @property
+    def context_ids(self) -> tuple[int, ...]:
+        """All tokens before the first sampled one."""
+        return self.token_ids + self.prefix_ids
 
 
 class Rollout(Frozen):
@@ -51,8 +63,9 @@ class Rollout(Frozen):
     index: int = Field(ge=0)
     """Place in its group as drawn, before failures left it."""
     text: str
+    """The response from its start, a forced prefix included."""
     token_ids: tuple[int, ...]
-    """Response tokens as the engine drew them, the end-of-sequence token included."""
+    """Tokens as the engine drew them, the end-of-sequence token included; a forced prefix is not drawn."""
     logprobs: tuple[float, ...]
     """Log-probability of each token under the sampling policy, at the sampling temperature."""
     stop: StopReason
@@ -107,8 +120,21 @@ class ServedResponses(Frozen):
     """How many of all of them are correct."""
     tokens: int = 0
     """Sampled at this visit."""
+    hints: int = 0
+    """How many of the correct ones came with a usable hint."""
     correct_answers: tuple[str, ...] = ()
     """Distinct final answers of the correct ones; the NCQ audit compares with them."""
+
+
+class Demonstration(Frozen):
+    """A correct teacher response that the student is compared with, in their common vocabulary."""
+
+    group_id: str
+    """The plain group whose prompt it answers."""
+    origin: str
+    """The teacher response (`pool/q12#2`)."""
+    token_ids: tuple[int, ...]
+    """As the teacher drew them, the end-of-sequence token included."""
 
 
 class Round(Artifact):
@@ -119,13 +145,13 @@ class Round(Artifact):
     new_question_ids: tuple[str, ...]
     replay_question_ids: tuple[str, ...]
     groups: tuple[Group, ...]
-    """Plain groups in the order of the questions, then the reformulated ones in the order of the walk."""
+    """Plain groups in the order of the questions, then the others in the order of the walk."""
     teacher: tuple[ServedResponses, ...] = ()
-    """What was asked of the teacher for each hard question."""
-    eligible_bcq: int = 0
-    """Hard questions that admitted a BCQ, before the cap."""
-    eligible_ncq: int = 0
-    """Hard questions that admitted an NCQ, before the cap."""
+    """What was asked of the teacher for each question that visited it."""
+    eligible: dict[PromptKind, int] = {}
+    """By kind of prompt: hard questions that admitted one, before the cap."""
+    demonstrations: tuple[Demonstration, ...] = ()
+    """What off-policy distillation learns from."""
 
     def of_kind(self, kind: PromptKind) -> tuple[Group, ...]:
         """The groups of one prompt kind, in order."""

@@ -8,6 +8,10 @@ from schemas.base import Artifact, Fraction, Frozen
 
 PooledOutcome = Literal["correct", "wrong", "no_answer", "grader_error", "engine_error"]
 
+HintOutcome = Literal["accepted", "reveals", "missing"]
+"""`reveals`: it held the final answer or a box, and was rejected; `missing`: there was none inside the
+tags, it was empty or too long."""
+
 
 class PooledResponse(Frozen):
     """One teacher response to one question, graded by the student's grader."""
@@ -23,8 +27,14 @@ class PooledResponse(Frozen):
     """Tokens drawn; 0 where the response was not sampled by this program."""
     cause: str = ""
     """Of an error."""
+    token_ids: tuple[int, ...] = ()
+    """As drawn, in the teacher's vocabulary; empty where the response was not sampled by this program."""
     summary: str | None = None
     """The teacher's own short version of a correct response, where it writes them."""
+    hint: str | None = None
+    """The teacher's answer-free hint made from a correct response, where it writes them."""
+    hint_outcome: HintOutcome | None = None
+    """None where no hint was asked for."""
 
 
 class AnsweredQuestion(Artifact):
@@ -52,6 +62,12 @@ class TeacherPool(Artifact):
     failed: int = Field(ge=0)
     """Responses that could not be drawn or graded; they are not in the pool."""
     summaries: int = Field(ge=0)
+    hints: int = Field(default=0, ge=0)
+    """Accepted ones."""
+    hints_revealing: int = Field(default=0, ge=0)
+    """Rejected because they held the final answer or a box."""
+    hints_missing: int = Field(default=0, ge=0)
+    """Empty, too long, or not inside the tags."""
     tokens: int = Field(ge=0)
     """Tokens drawn."""
     seconds: float = Field(ge=0.0)

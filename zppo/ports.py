@@ -26,6 +26,9 @@ class GenerationRequest:
     seeds: tuple[int, ...]
     """One seed a response: the same seed on the same weights gives the same tokens, whatever else
     is in the batch."""
+    prefix_ids: tuple[int, ...] = ()
+    """Tokens that every response starts with. They count towards the response's limit and are part of
+    its text, but not of the tokens drawn."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Generation:
     """One sampled response, not graded yet."""
 
     text: str
+    """From the start of the response, a forced prefix included."""
     token_ids: tuple[int, ...]
     """As drawn, the end-of-sequence token included."""
     logprobs: tuple[float, ...]
@@ -54,8 +58,8 @@ class RolloutEngine(Protocol):
         """Token ids of a user message inside the chat template, ready to be answered."""
         ...
 
-    def count_tokens(self, text: str) -> int:
-        """Length of bare text in the model's tokens."""
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """Token ids of bare text, without a chat template."""
         ...
 
     def generate(
@@ -67,21 +71,36 @@ class RolloutEngine(Protocol):
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """One rollout as the learner sees it; every token of it was sampled by the student."""
+    """One response as the learner sees it."""
 
     rollout: str
-    """`<group id>#<index>`, for error messages."""
+    """`<group id>#<index>`, or where a teacher response stands; for error messages."""
     prompt_ids: tuple[int, ...]
+    """Everything before the first token that counts, a forced prefix included."""
     response_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PolicyRow(TrainingRow):
+    """A rollout for the policy gradient; every token of the response was sampled by the student."""
+
     old_logprobs: tuple[float, ...]
     advantage: float
 
 
 @dataclass(frozen=True)
-class MiniBatch:
-    """The rows of one optimizer update."""
+class DistillationRow(TrainingRow):
+    """A response along which student and teacher are compared."""
 
-    rows: tuple[TrainingRow, ...]
+    weight: float
+    """Of its mean divergence over its tokens; the loss is the weighted sum over the rows."""
+
+
+@dataclass(frozen=True)
+class MiniBatch:
+    """The rows of one optimizer update, all of one kind."""
+
+    rows: tuple[PolicyRow, ...] | tuple[DistillationRow, ...]
 
 
 @dataclass(frozen=True)
@@ -92,14 +111,15 @@ class UpdateStatistics:
     grad_norm: float
     """Before it was clipped."""
     entropy: float
-    """In nats, the mean over the tokens of rollouts with an advantage; 0 where there are none."""
-    clip_low_fraction: float
-    clip_high_fraction: float
-    dual_clip_fraction: float
+    """Of the student, in nats, the mean over the active tokens; 0 where there are none."""
+    clip_low_fraction: float | None
+    """As the other two, None where nothing is clipped: in distillation."""
+    clip_high_fraction: float | None
+    dual_clip_fraction: float | None
     tokens: int
     """Response tokens of the mini-batch."""
     active_tokens: int
-    """Those of rollouts with an advantage; with none of them there was no update."""
+    """Those of rows with an advantage or a weight; with none of them there was no update."""
 
 
 class Learner(Protocol):

@@ -16,6 +16,8 @@ PLACEHOLDERS = {
 }
 """The files of a set, and the placeholders that each must have."""
 OPTIONAL = "no_answers"
+HINT, HINT_PLACEHOLDERS = "hint", {"question", "hint", "closing"}
+"""Its placeholders are the question, the hint and the closing; a set without one uses the general one."""
 SETS = Path(__file__).parent / "templates"
 
 
@@ -28,6 +30,7 @@ def load_templates(name: str) -> Templates:
     """
     directory = template_directory(name)
     read = {stem: _read(directory / f"{stem}.txt", wanted) for stem, wanted in PLACEHOLDERS.items()}
+    hint = directory / f"{HINT}.txt"
     optional = directory / f"{OPTIONAL}.txt"
     return Templates(
         plain=read["plain"],
@@ -35,6 +38,7 @@ def load_templates(name: str) -> Templates:
         ncq=read["ncq"],
         candidate=read["candidate"],
         closing=read["closing"].substitute(),
+        hint=_read(hint if hint.exists() else SETS / "general" / f"{HINT}.txt", HINT_PLACEHOLDERS),
         no_answers=_read(optional, set()).substitute() if optional.exists() else "",
     )
 

@@ -49,6 +49,7 @@ def draw(
         GenerationRequest(
             id=draft.group_id,
             prompt_ids=draft.prompt.token_ids,
+            prefix_ids=draft.prompt.prefix_ids,
             seeds=tuple(derive_seed(seed, draft.group_id, "rollout", index) for index in range(size)),
         )
         for draft in drafts

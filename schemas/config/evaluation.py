@@ -26,6 +26,8 @@ class ValidationConfig(Config):
 
     max_questions: int = Field(default=200, ge=1)
     samples: int = Field(default=1, ge=1)
+    out_of_distribution: bool = False
+    """Answer as many questions of the sources that are only evaluated; for curves, it chooses nothing."""
 
 
 class CheckpointConfig(Config):

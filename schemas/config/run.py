@@ -15,7 +15,15 @@ from schemas.config.evaluation import (
 )
 from schemas.config.grader import GraderConfig, RuleGraderConfig
 from schemas.config.learner import LearnerConfig, TorchLearnerConfig
-from schemas.config.method import MethodConfig, Reformulation, WithTeacher
+from schemas.config.method import (
+    Hint,
+    MethodConfig,
+    OffPolicy,
+    OnPolicy,
+    PolicyGradient,
+    Reformulation,
+    WithTeacher,
+)
 from schemas.config.models import (
     EngineConfig,
     ModelConfig,
@@ -51,6 +59,17 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _teacher_fits_method(self) -> Self:
+        if isinstance(self.method, Hint | OffPolicy | OnPolicy) and self.teacher.type != "model":
+            why = "hints that the teacher writes" if isinstance(self.method, Hint) else "the teacher's logits"
+            raise ValueError(
+                f"method {self.method.type!r} needs {why}, but teacher.type is {self.teacher.type!r}; "
+                "choose 'model', or another method"
+            )
+        if isinstance(self.method, OffPolicy) and self.teacher.type == "model" and self.teacher.only_hard:
+            raise ValueError(
+                f"method {self.method.type!r} learns from teacher responses to every question, but "
+                "teacher.only_hard is true; set it to false"
+            )
         if isinstance(self.method, WithTeacher) and self.teacher.type == "none":
             raise ValueError(
                 f"method {self.method.type!r} asks a teacher, but teacher.type is 'none'; "
@@ -69,6 +88,8 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _round_fills_its_updates(self) -> Self:
+        if not isinstance(self.method, PolicyGradient):
+            return self
         if self.questions_per_round < self.method.iterations:
             raise ValueError(
                 f"questions_per_round is {self.questions_per_round}, but method.iterations is "

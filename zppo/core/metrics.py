@@ -26,11 +26,12 @@ def _composition(report: StepReport) -> Metrics:
     yield "questions/replayed", report.replayed_questions
     yield "questions/hard", report.hard_questions
     yield "share/easy", report.easy
-    yield "share/eligible_bcq", report.eligible_bcq
-    yield "share/eligible_ncq", report.eligible_ncq
+    yield from ((f"share/eligible_{kind}", share) for kind, share in report.eligible.items())
     yield "share/zero_advantage_groups", report.zero_advantage_groups
     yield "share/positive_advantage_rollouts", report.positive_advantage_rollouts
-    yield "validation/accuracy", report.validation.accuracy if report.validation else None
+    if report.validation is not None:
+        yield "validation/accuracy", report.validation.accuracy
+        yield "validation/out_of_distribution", report.validation.out_of_distribution
     if report.drift is not None:
         yield "drift/mean", report.drift.mean
         yield "drift/max", report.drift.max
@@ -82,8 +83,8 @@ def _updates(updates: tuple[UpdateReport, ...]) -> Metrics:
     if not updates:
         return
     for name in UpdateReport.model_fields:
-        values = [float(getattr(update, name)) for update in updates]
-        yield f"update/{name}", sum(values) / len(values)
+        values = [value for update in updates if (value := getattr(update, name)) is not None]
+        yield f"update/{name}", sum(values) / len(values) if values else None
 
 
 def table_row(report: StepReport) -> dict[str, str]:

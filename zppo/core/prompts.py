@@ -48,6 +48,8 @@ class Templates:
     candidate: Template
     """`$text`."""
     closing: str
+    hint: Template
+    """`$question`, `$hint`, `$closing`."""
     no_answers: str = ""
     """Stands for `$wrong_answers` where no wrong rollout has a final answer."""
 
@@ -71,6 +73,10 @@ class Templates:
             candidates=self._blocks(candidates),
             closing=self.closing,
         )
+
+    def render_hint(self, question: str, hint: str) -> str:
+        """The question with a hint in `<hint>` tags."""
+        return self.hint.substitute(question=question, hint=hint, closing=self.closing)
 
     def _blocks(self, candidates: Sequence[str]) -> str:
         return "\n".join(self.candidate.substitute(text=text) for text in candidates)

@@ -15,6 +15,10 @@ from zppo.core.prompts import Templates, neutralise
 from zppo.core.values import Original, TeacherResponse
 
 
+KINDS: tuple[PromptKind, ...] = ("bcq", "ncq")
+"""In the order of the walk."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A response chosen as candidate, not shortened yet."""
@@ -64,6 +68,14 @@ def plan_bcq(
     sources = [_from_teacher(random.choice(correct)), _from_student(group, random.choice(wrong))]
     random.shuffle(sources)
     return Plan("bcq", question, group, tuple(sources))
+
+
+def plan_wrong_pair(question: Question, group: Group, random: Random) -> Plan | None:
+    """A BCQ of two different wrong rollouts, if there are so many: a control without a teacher."""
+    wrong = wrong_rollouts(question, group)
+    if len(wrong) < 2:
+        return None
+    return Plan("bcq", question, group, tuple(_from_student(group, each) for each in random.sample(wrong, 2)))
 
 
 def plan_ncq(question: Question, group: Group) -> Plan | None:

@@ -18,7 +18,7 @@ from zppo.core.audit import audit_bcq, audit_ncq
 from zppo.core.values import ratio
 from zppo.core.zone import is_hard
 
-KINDS: tuple[PromptKind, ...] = ("plain", "bcq", "ncq", "hint", "prefix")
+KINDS: tuple[PromptKind, ...] = ("plain", "bcq", "ncq", "hint", "prefix", "extra")
 
 
 def step_report(
@@ -27,7 +27,7 @@ def step_report(
     buffer: ReplayBuffer,
     events: Sequence[BufferEvent],
     updates: Sequence[UpdateReport],
-    advantages: Sequence[float],
+    advantages: Sequence[float] | None,
     drift: DriftReport | None,
     validation: ValidationReport | None,
 ) -> StepReport:
@@ -39,7 +39,7 @@ def step_report(
         buffer: After the round.
         events: Admissions, graduations and evictions of the round.
         updates: One entry an optimizer update.
-        advantages: Of every valid rollout; empty when there was no update.
+        advantages: Of every valid rollout, empty when there was no update; None in distillation.
         drift: Sampler against learner.
         validation: At rounds with a checkpoint.
     """
@@ -55,11 +55,10 @@ def step_report(
         replayed_questions=len(round_.replay_question_ids),
         hard_questions=hard,
         easy=ratio(len(plain) - hard, len(plain)),
-        eligible_bcq=ratio(round_.eligible_bcq, len(plain)),
-        eligible_ncq=ratio(round_.eligible_ncq, len(plain)),
+        eligible={kind: ratio(count, len(plain)) for kind, count in round_.eligible.items()},
         kinds=tuple(_kind_report(kind, round_.of_kind(kind)) for kind in KINDS if round_.of_kind(kind)),
         zero_advantage_groups=ratio(sum(map(_is_trivial, valid)), len(valid)),
-        positive_advantage_rollouts=ratio(sum(value > 0 for value in advantages), rollouts),
+        positive_advantage_rollouts=_positive(advantages, rollouts),
         teacher=_teacher_report(round_),
         bcq=audit_bcq(bcq) if bcq else None,
         ncq=audit_ncq(ncq, teacher_answers) if ncq else None,
@@ -72,6 +71,10 @@ def step_report(
         drift=drift,
         validation=validation,
     )
+
+
+def _positive(advantages: Sequence[float] | None, rollouts: int) -> float | None:
+    return None if advantages is None else ratio(sum(value > 0 for value in advantages), rollouts)
 
 
 def _is_trivial(group: Group) -> bool:
@@ -109,6 +112,7 @@ def _teacher_report(round_: Round) -> TeacherReport:
         drawn=sum(visit.drawn for visit in visits),
         reused=sum(visit.reused for visit in visits),
         tokens=sum(visit.tokens for visit in visits),
+        hints=sum(visit.hints for visit in visits),
         summarised_prompts=summarised,
         extractive_prompts=len(shown) - summarised,
         dry=sum(visit.served + visit.drawn + visit.reused == 0 for visit in visits),

@@ -14,6 +14,10 @@ class TeacherResponse:
     correct: bool
     summary: str | None = None
     """The teacher's own short version, where one was precomputed."""
+    hint: str | None = None
+    """An answer-free hint made from it, where there is one."""
+    token_ids: tuple[int, ...] = ()
+    """As the teacher drew it, where it was sampled by this program."""
 
 
 @dataclass(frozen=True)

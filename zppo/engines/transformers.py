@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from transformers import PreTrainedModel
@@ -44,9 +45,9 @@ class TransformersEngine:
         """Token ids of a user message inside the chat template, ready to be answered."""
         return self._tokenizer.encode(text)
 
-    def count_tokens(self, text: str) -> int:
-        """Length of bare text in the model's tokens."""
-        return self._tokenizer.count_tokens(text)
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """Token ids of bare text."""
+        return self._tokenizer.tokenize(text)
 
     def generate(
         self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
@@ -57,33 +58,38 @@ class TransformersEngine:
         infinite, become a `GenerationFailure`; the others are not affected.
         """
         limits = [self._limit(request, decoding) for request in requests]
+        contexts = [replace(each, prompt_ids=each.prompt_ids + each.prefix_ids) for each in requests]
         results: list[list[Generation | GenerationFailure]] = [
             [self._no_room(request)] * len(request.seeds) for request in requests
         ]
         sampler = Sampler(decoding)
         with torch.inference_mode(), _evaluating(self._model):
-            for batch in plan_batches(requests, limits, self._max_batch_tokens, self._padding):
+            for batch in plan_batches(contexts, limits, self._max_batch_tokens, self._padding):
                 drawn = decode(self._model, batch, sampler, self._eos_ids, self._window)
                 for row, response in zip(batch.rows, drawn, strict=True):
-                    results[row.request][row.index] = self._generation(response)
+                    prefix_ids = requests[row.request].prefix_ids
+                    results[row.request][row.index] = self._generation(prefix_ids, response)
         return [tuple(group) for group in results]
 
     def _limit(self, request: GenerationRequest, decoding: DecodingConfig) -> int:
         """Most response tokens; 0 where there is nothing to continue or no room for it."""
-        length = len(request.prompt_ids)
-        return max(0, min(decoding.max_response_tokens, self._window - length)) if length else 0
+        prompt, prefix = len(request.prompt_ids), len(request.prefix_ids)
+        if not prompt:
+            return 0
+        return max(0, min(decoding.max_response_tokens, self._window - prompt) - prefix)
 
     def _no_room(self, request: GenerationRequest) -> GenerationFailure:
         return GenerationFailure(
-            f"a prompt of 1 to {self._window - 1} tokens fits into the context window; "
-            f"this one has {len(request.prompt_ids)}"
+            f"a prompt of 1 to {self._window - 1} tokens fits into the context window; this one has "
+            f"{len(request.prompt_ids)}, and its responses begin with {len(request.prefix_ids)} given tokens"
         )
 
-    def _generation(self, drawn: Drawn) -> Generation | GenerationFailure:
+    def _generation(self, prefix_ids: tuple[int, ...], drawn: Drawn) -> Generation | GenerationFailure:
         if drawn.stop is None:
             return GenerationFailure(f"the model's logits are not finite at token {len(drawn.token_ids)}")
         text_ids = drawn.token_ids[:-1] if drawn.stop == "eos" else drawn.token_ids
-        return Generation(self._tokenizer.decode(text_ids), drawn.token_ids, drawn.logprobs, drawn.stop)
+        text = self._tokenizer.decode(prefix_ids + text_ids)
+        return Generation(text, drawn.token_ids, drawn.logprobs, drawn.stop)
 
 
 def end_of_sequence_ids(model: PreTrainedModel, tokenizer: ChatTokenizer) -> tuple[int, ...]:

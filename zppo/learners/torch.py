@@ -18,7 +18,7 @@ from zppo.errors import EngineError, InputError
 from zppo.learners import checkpoint
 from zppo.learners.batching import MicroBatch, collate, split_by_length
 from zppo.learners.head import score_tokens
-from zppo.ports import MiniBatch, TrainingRow, UpdateStatistics
+from zppo.ports import MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
 
 
 class _Sums(NamedTuple):
@@ -95,7 +95,7 @@ class TorchLearner:
                 takes a step too large for their type, it names those of the update, and the learner is to be
                 loaded anew.
         """
-        rows = [row for row in batch.rows if row.advantage != 0.0]
+        rows = [row for row in batch.rows if isinstance(row, PolicyRow) and row.advantage != 0.0]
         tokens = sum(len(row.response_ids) for row in batch.rows)
         active_tokens = sum(len(row.response_ids) for row in rows)
         if not active_tokens:

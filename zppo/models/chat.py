@@ -40,9 +40,13 @@ class ChatTokenizer:
         )
         return tuple(ids)
 
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """Token ids of bare text."""
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
     def count_tokens(self, text: str) -> int:
         """Length of bare text in tokens."""
-        return len(self.tokenizer.encode(text, add_special_tokens=False))
+        return len(self.tokenize(text))
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of a response, special tokens left out."""

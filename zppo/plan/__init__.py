@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.config.models import ModelConfig
+from schemas.config.method import WithTeacher
 from schemas.config.run import RunConfig
 from schemas.config.teacher import ModelTeacher
-from zppo.core.method import Method, resolve_method
 from zppo.models.shapes import ModelShape, committed_shape, directory_shape
 from zppo.plan import resources, tokens
 from zppo.plan.estimates import Estimate
@@ -33,7 +33,7 @@ class Plan:
 
 def find_shape(config: ModelConfig) -> ModelShape | None:
     """The shape of a recipe's model from files on this machine; None where there is none."""
-    inside = config.model in ("pocket/student", "pocket/teacher")
+    inside = config.model.startswith("pocket/")
     directory = Path(__file__).parents[1] / config.model if inside else Path(config.model).expanduser()
     return directory_shape(directory) if directory.is_dir() else committed_shape(config.model)
 
@@ -49,10 +49,9 @@ def make_plan(
         teacher: Shape of the teacher where it is a model and its shape is known.
         flop_per_second: Sustained speed of the machine.
     """
-    method = resolve_method(config.method)
-    of_round = tuple(tokens.of_round(config, method))
-    of_run = tuple(tokens.of_run(config, method))
-    notes = tuple(_notes(config, method, student, teacher))
+    of_round = tuple(tokens.of_round(config))
+    of_run = tuple(tokens.of_run(config))
+    notes = tuple(_notes(config, student, teacher))
     if student is None:
         return Plan(of_round, of_run, notes=notes)
     work = tuple(resources.compute(config, student, teacher, of_round, of_run))
@@ -72,9 +71,7 @@ def _time(work: Sequence[Estimate], flop_per_second: float) -> Estimate:
     return Estimate("time", total / flop_per_second, "seconds", how)
 
 
-def _notes(
-    config: RunConfig, method: Method, student: ModelShape | None, teacher: ModelShape | None
-) -> Iterable[str]:
+def _notes(config: RunConfig, student: ModelShape | None, teacher: ModelShape | None) -> Iterable[str]:
     if student is None:
         yield (
             f"The shape of {config.student.model} is not known without the network, so memory, disk and "
@@ -90,13 +87,13 @@ def _notes(
             "The recipe does not say how many training questions the data has: one pass of the rounds, "
             f"{tokens.pool_questions(config):,}, is assumed."
         )
-    pooled = config.teacher
-    if isinstance(pooled, ModelTeacher) and method.switches.teacher:
+    pooled, method = config.teacher, config.method
+    if isinstance(pooled, ModelTeacher) and isinstance(method, WithTeacher):
         if pooled.only_hard:
             yield "teacher.only_hard: the pool above is the most; it shrinks to the share of hard questions."
         else:
             pool = pooled.visits * method.teacher_group_size * pooled.max_response_tokens
-            base = method.gradient.group_size * config.sampling.max_response_tokens
+            base = method.group_size * config.sampling.max_response_tokens
             yield (
                 "teacher.only_hard would save the pool's tokens for every easy question "
                 f"({pool:,} at most) at {base:,} student tokens a question."

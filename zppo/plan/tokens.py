@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from schemas.config.data import DataConfig, PocketSource, ReasoningGymSource, SourceConfig
+from schemas.config.method import Augmentation, Hint, Reformulation, Replay, WithTeacher
 from schemas.config.run import RunConfig
 from schemas.config.teacher import ModelTeacher, NoTeacher
 from zppo.core.compose import share
-from zppo.core.method import Method
 from zppo.plan.estimates import Estimate, Factor, product
 
 
@@ -20,29 +20,39 @@ def train_questions(data: DataConfig) -> int | None:
     return left if data.max_train is None else min(left, data.max_train)
 
 
-def of_round(config: RunConfig, method: Method) -> Iterable[Estimate]:
+def of_round(config: RunConfig) -> Iterable[Estimate]:
     """Of one round."""
-    new, group, limit = config.questions_per_round, method.gradient.group_size, config.sampling
-    reformulated = share(method.augment_fraction, new)
-    prompt, candidate = limit.max_prompt_tokens, method.compression.max_tokens
-    questions = ("new + replayed", new + share(method.replay_fraction, new))
-    prompts, rollouts = ("prompts", reformulated), ("group_size", group)
-    response = ("max_response_tokens", limit.max_response_tokens)
-    longest = ("max_prompt_tokens + group_size * compression.max_tokens", prompt + group * candidate)
-    yield _tokens("plain prompts", questions, ("max_prompt_tokens", prompt))
+    new, method, limit = config.questions_per_round, config.method, config.sampling
+    replayed = share(method.replay_fraction, new) if isinstance(method, Replay) else 0
+    questions = ("new + replayed", new + replayed)
+    rollouts, response = ("group_size", method.group_size), ("max_response_tokens", limit.max_response_tokens)
+    yield _tokens("plain prompts", questions, ("max_prompt_tokens", limit.max_prompt_tokens))
     yield _tokens("plain responses", questions, rollouts, response)
-    if reformulated:
-        yield _tokens("BCQ and NCQ prompts", prompts, longest)
-        yield _tokens("BCQ and NCQ responses", prompts, rollouts, response)
-    if method.compression.type == "teacher":
-        yield _tokens("teacher summaries", prompts, rollouts, ("compression.max_tokens", candidate))
+    if isinstance(method, Augmentation):
+        prompts = ("prompts", share(method.augment_fraction, new))
+        yield _tokens("prompts of hard questions", prompts, _longest(config, method))
+        yield _tokens("responses to them", prompts, rollouts, response)
+        if isinstance(method, Reformulation) and method.compression.type == "teacher":
+            summary = ("compression.max_tokens", method.compression.max_tokens)
+            yield _tokens("teacher summaries", prompts, rollouts, summary)
 
 
-def of_run(config: RunConfig, method: Method) -> Iterable[Estimate]:
+def _longest(config: RunConfig, method: Augmentation) -> Factor:
+    """The longest prompt that a hard question can get besides the plain one."""
+    prompt = config.sampling.max_prompt_tokens
+    if isinstance(method, Reformulation):
+        size = prompt + config.method.group_size * method.compression.max_tokens
+        return "max_prompt_tokens + group_size * compression.max_tokens", size
+    if isinstance(method, Hint):
+        return "max_prompt_tokens + max_hint_tokens", prompt + method.max_hint_tokens
+    return "max_prompt_tokens", prompt
+
+
+def of_run(config: RunConfig) -> Iterable[Estimate]:
     """Of everything before, between and after the rounds."""
-    teacher, evaluation = config.teacher, config.evaluation
+    teacher, evaluation, method = config.teacher, config.evaluation, config.method
     questions = pool_questions(config)
-    if isinstance(teacher, ModelTeacher) and method.switches.teacher:
+    if isinstance(teacher, ModelTeacher) and isinstance(method, WithTeacher):
         yield _tokens(
             "teacher pool",
             ("training questions", questions),
@@ -54,7 +64,7 @@ def of_run(config: RunConfig, method: Method) -> Iterable[Estimate]:
         yield _tokens(
             "finding the hard questions",
             ("training questions", questions),
-            ("group_size", method.gradient.group_size),
+            ("group_size", method.group_size),
             ("max_response_tokens", config.sampling.max_response_tokens),
         )
     yield _tokens(

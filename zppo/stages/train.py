@@ -10,19 +10,20 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
+from schemas.config.method import PolicyGradient, StudentRollouts
 from schemas.manifest import Identity, Manifest
 from schemas.question import Question
 from schemas.report import DriftReport, RoundTimings, StepReport, UpdateReport, ValidationReport
-from schemas.rollout import Round
+from schemas.rollout import Group, Rollout, Round
 from schemas.state import TrainState
-from zppo import step
-from zppo.core.method import Method
 from zppo.core.randomness import generator
 from zppo.core.report import step_report
 from zppo.errors import EngineError, StoreError
 from zppo.layout import RunPaths
+from zppo.methods import parts
+from zppo.methods.base import Collector, TrainingMethod
 from zppo.phases import Phases
-from zppo.ports import Learner, UpdateStatistics
+from zppo.ports import Learner, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
 from zppo.stages.checkpoints import Checkpoints
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
@@ -44,11 +45,13 @@ class Training:
     parents: Sequence[Manifest]
     """What round 1 descends from: the run, its prepared data, its teacher pool."""
     store: LocalStore
-    method: Method
+    method: TrainingMethod
+    settings: StudentRollouts
+    """The method's configuration."""
     rounds: int
     seed: int
     drift_limit: float
-    collector: step.Collector
+    collector: Collector
     learner: Learner
     checkpoints: Checkpoints
     phases: Phases
@@ -98,7 +101,7 @@ class Trainer:
             state = self._be_at(index - 1)
             its.phases.take()
             with its.phases.phase("collect"), its.store.commit(path, identity) as staging:
-                self._round = step.collect(index, its.new_questions(index), state, its.method, its.collector)
+                self._round = its.method.collect(index, its.new_questions(index), state, its.collector)
                 write_round(staging.directory, self._round)
         return path
 
@@ -113,16 +116,17 @@ class Trainer:
             drift = self._drift(round_)
         self._state = None
         with its.phases.phase("update"):
-            updated = step.update(round_, its.method, its.seed, its.learner)
-        self._state, events = step.advance(state, round_, its.method)
+            batches = its.method.batches(round_, its.seed)
+            statistics = [its.learner.update(batch) for batch in batches]
+        self._state, events = parts.advance(state, round_, its.settings)
         validation = self._checkpoint(self._state)
         report = step_report(
             round_,
-            its.method.gradient.tau,
+            its.settings.tau,
             self._state.buffer,
             events,
-            _reports(updated.statistics),
-            updated.advantages,
+            _reports(statistics),
+            _advantages(batches) if isinstance(its.settings, PolicyGradient) else None,
             drift,
             validation,
         )
@@ -149,16 +153,16 @@ class Trainer:
         """Compute a committed update again and hold it against its report."""
         its, index = self._its, state.round + 1
         round_ = self._collected(index)
-        updated = step.update(round_, its.method, its.seed, its.learner)
+        statistics = [its.learner.update(batch) for batch in its.method.batches(round_, its.seed)]
         recorded = read_report(its.store, its.paths, index).updates
-        for again, before in zip(_reports(updated.statistics), recorded, strict=True):
+        for again, before in zip(_reports(statistics), recorded, strict=True):
             if not math.isclose(again.grad_norm, before.grad_norm, rel_tol=REPLAY_TOLERANCE, abs_tol=1e-6):
                 raise StoreError(
                     f"replaying round {index} gave gradient norm {again.grad_norm}, but {before.grad_norm} "
                     "is recorded: this is another machine, thread count or library version than the run "
                     "began on. Resume it there, or start a new run"
                 )
-        return step.advance(state, round_, its.method)[0]
+        return parts.advance(state, round_, its.settings)[0]
 
     def _collected(self, index: int) -> Round:
         if self._round is None or self._round.index != index:
@@ -180,12 +184,13 @@ class Trainer:
 
     def _drift(self, round_: Round) -> DriftReport | None:
         """Compare the sampler's log-probabilities with the learner's; stop where they differ too much."""
-        rows = [row for group in round_.groups for row in step.rows(group, [0.0] * len(group.rollouts))]
+        rows = [_sampled(group, rollout) for group in round_.groups for rollout in group.rollouts]
         chosen = generator(self._its.seed, round_.index, "drift").sample(rows, min(DRIFT_SAMPLE, len(rows)))
+        scores = self._its.learner.logprobs([row for row, _ in chosen])
         differences = [
             abs(ours - theirs)
-            for row, scored in zip(chosen, self._its.learner.logprobs(chosen), strict=True)
-            for ours, theirs in zip(scored, row.old_logprobs, strict=True)
+            for (_, sampled), scored in zip(chosen, scores, strict=True)
+            for ours, theirs in zip(scored, sampled, strict=True)
         ]
         if not differences:
             return None
@@ -245,6 +250,16 @@ def read_base(store: LocalStore, paths: RunPaths) -> ValidationReport | None:
 def read_timings(store: LocalStore, paths: RunPaths, index: int) -> RoundTimings:
     """The seconds of a committed round."""
     return RoundTimings.model_validate_json(store.file(paths.update(index), TIMINGS).read_bytes())
+
+
+def _sampled(group: Group, rollout: Rollout) -> tuple[TrainingRow, tuple[float, ...]]:
+    """A rollout for the learner to score, and the sampler's log-probabilities."""
+    name = f"{group.id}#{rollout.index}"
+    return TrainingRow(name, group.prompt.context_ids, rollout.token_ids), rollout.logprobs
+
+
+def _advantages(batches: Iterable[MiniBatch]) -> list[float]:
+    return [row.advantage for batch in batches for row in batch.rows if isinstance(row, PolicyRow)]
 
 
 def _reports(statistics: Iterable[UpdateStatistics]) -> list[UpdateReport]:

@@ -12,12 +12,13 @@ from schemas.config.teacher import ModelTeacher
 from schemas.manifest import Manifest
 from schemas.question import Split
 from schemas.run import ResolvedModel, RunRecord
-from zppo.core.method import Method, resolve_method
 from zppo.core.prompts import Templates
 from zppo.data.sources import pin_revisions
 from zppo.data.table import QuestionTable
 from zppo.graders.rules import RuleGrader
 from zppo.layout import RunPaths
+from zppo.methods.base import TrainingMethod
+from zppo.methods.choose import choose_method
 from zppo.progress import Progress, choose_progress
 from zppo.rendering import load_templates, templates_digest
 from zppo.runs import RUN_FILE, read_run, run_names
@@ -46,9 +47,9 @@ class RunContext:
         self._done: dict[str, str] = {}
 
     @cached_property
-    def method(self) -> Method:
-        """The resolved method."""
-        return resolve_method(self.config.method)
+    def method(self) -> TrainingMethod:
+        """The recipe's method."""
+        return choose_method(self.config.method)
 
     @cached_property
     def templates(self) -> Templates:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from schemas.config.method import Reformulation, WithTeacher
 from schemas.config.models import DecodingConfig
 from schemas.config.teacher import (
+    CompressionConfig,
     ExtractiveCompression,
     ModelTeacher,
     NoTeacher,
@@ -48,7 +50,8 @@ def run_precompute(run: RunContext) -> str:
 
 def _precompute(run: RunContext) -> str:
     config = run.config.teacher
-    if not run.method.switches.teacher or isinstance(config, NoTeacher):
+    method = run.config.method
+    if not isinstance(method, WithTeacher) or isinstance(config, NoTeacher):
         run.progress.say(f"precompute  nothing to do: {run.config.method.type} asks no teacher for responses")
         return ""
     prepared = run_prepare(run)
@@ -56,14 +59,14 @@ def _precompute(run: RunContext) -> str:
     path = shared("precompute", fingerprint(identity))
     if run.store.find(path, identity) is None:
         questions = _questions_to_ask(run, prepared, config)
-        responses = run.method.teacher_group_size * config.visits
+        responses = method.teacher_group_size * config.visits
         job = Precomputation(
             source=response_source(run, config),
             grader=run.grader,
             responses=responses,
             seed=run.config.data.seed,
             batch_questions=max(1, RESPONSES_AT_ONCE // responses),
-            compressor=compressor(run) if isinstance(run.method.compression, TeacherCompression) else None,
+            compressor=compressor(run) if isinstance(compression(run), TeacherCompression) else None,
         )
         unfinished = run.store.home / partial("precompute", fingerprint(identity))
         with (
@@ -86,7 +89,7 @@ def _works_in_rounds(run: RunContext) -> bool:
     """Whether the teacher model writes summaries, or responses when the pool is dry, while training."""
     config = run.config.teacher
     online = isinstance(config, ModelTeacher) and config.when_dry == "online"
-    return online or isinstance(run.method.compression, TeacherCompression)
+    return online or isinstance(compression(run), TeacherCompression)
 
 
 def teacher(run: RunContext, pool: str) -> Teacher | None:
@@ -117,7 +120,7 @@ def response_source(
 
 def compressor(run: RunContext) -> Compressor:
     """What shortens candidates in the recipe."""
-    config = run.method.compression
+    config = compression(run)
     if isinstance(config, ExtractiveCompression):
         return extractive(run)
     teacher_config = run.config.teacher
@@ -133,9 +136,15 @@ def compressor(run: RunContext) -> Compressor:
     )
 
 
+def compression(run: RunContext) -> CompressionConfig:
+    """How the recipe shortens candidates; the default where its method shows none."""
+    method = run.config.method
+    return method.compression if isinstance(method, Reformulation) else ExtractiveCompression()
+
+
 def extractive(run: RunContext) -> ExtractiveCompressor:
     """Extractive shortening within the limits of the recipe's compression."""
-    config = run.method.compression
+    config = compression(run)
     limits = ExtractiveCompression(max_tokens=config.max_tokens, max_lines=config.max_lines)
     return ExtractiveCompressor(limits, run.student.tokenizer.count_tokens)
 
@@ -155,9 +164,11 @@ def _pool_inputs(
     run: RunContext, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
 ) -> dict[str, JsonValue]:
     """What the pool's content depends on; what happens when it is dry is not part of it."""
+    method = run.config.method
+    assert isinstance(method, WithTeacher)
     inputs: dict[str, JsonValue] = {
         "teacher": config.model_dump(mode="json", exclude={"when_dry", "engine"}),
-        "responses": run.method.teacher_group_size * config.visits,
+        "responses": method.teacher_group_size * config.visits,
         "seed": run.config.data.seed,
         "grader": run.config.grader.model_dump(mode="json"),
     }
@@ -167,12 +178,12 @@ def _pool_inputs(
         inputs["templates"] = templates_digest(config.model.templates)
     if isinstance(config, RecordedTeacher):
         inputs["file"] = sha256(_recorded_file(config))
-    if isinstance(run.method.compression, TeacherCompression):
-        inputs["compression"] = run.method.compression.model_dump(mode="json")
+    if isinstance(compression(run), TeacherCompression):
+        inputs["compression"] = compression(run).model_dump(mode="json")
     if config.only_hard:
         inputs["student"] = run.record.student.digest
-        inputs["tau"] = run.method.gradient.tau
-        inputs["group_size"] = run.method.gradient.group_size
+        inputs["tau"] = run.config.method.tau
+        inputs["group_size"] = run.config.method.group_size
         inputs["sampling"] = run.config.sampling.model_dump(mode="json")
     return inputs
 
@@ -197,7 +208,7 @@ def _questions_to_ask(
         run.templates,
         run.grader,
         training_decoding(run.config.sampling),
-        run.method.gradient.group_size,
+        run.config.method.group_size,
         run.config.data.seed,
     )
     accuracies: dict[str, float] = {}
@@ -208,4 +219,4 @@ def _questions_to_ask(
                 group.question_id: group.accuracy for group in groups if group.accuracy is not None
             }
             advance(start + len(groups), "")
-    return only_hard(questions, accuracies, run.method.gradient.tau)
+    return only_hard(questions, accuracies, run.config.method.tau)

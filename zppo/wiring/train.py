@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from schemas.config.method import PolicyGradient
 from schemas.report import RoundTimings, StepReport
 from zppo.core.objective import ClipBounds
 from zppo.data.order import round_positions, sample_positions
 from zppo.data.table import QuestionTable
 from zppo.learners.torch import TorchLearner
+from zppo.methods.base import Collector
 from zppo.phases import Phases
 from zppo.progress import Advance
 from zppo.stages.checkpoints import Checkpoints
 from zppo.stages.evaluate import Examinee, validate
 from zppo.stages.train import Trainer, Training, read_reports
-from zppo.step import Collector
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.wiring.context import RunContext
 from zppo.wiring.models import use_threads
@@ -74,6 +75,7 @@ def _training(
         parents=[run.manifest, run.committed(prepared), *([run.committed(pool)] if pool else [])],
         store=run.store,
         method=run.method,
+        settings=config.method,
         rounds=config.rounds,
         seed=config.seed,
         drift_limit=config.sampler_drift_limit,
@@ -106,7 +108,8 @@ def _collector(run: RunContext, pool: str, questions: QuestionTable, phases: Pha
 
 
 def _learner(run: RunContext) -> TorchLearner:
-    gradient = run.method.gradient
+    gradient = run.config.method
+    assert isinstance(gradient, PolicyGradient)
     return TorchLearner(
         run.student.module,
         run.student.tokenizer.tokenizer,

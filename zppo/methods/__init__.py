@@ -1,0 +1,1 @@
+"""The training methods, one small file a family; `choose` finds the one that a recipe names."""

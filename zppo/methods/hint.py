@@ -1,0 +1,70 @@
+"""Hint: on the hardest questions the student also answers with a hint of the teacher's in its prompt.
+
+The teacher turns one of its correct responses into a hint without the answer, the whole group shares it,
+and the group is normalised as in ZPPO.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.config.method import Hint
+from schemas.question import Question
+from schemas.rollout import Group, Prompt, Round
+from schemas.state import TrainState
+from zppo.core import zone
+from zppo.core.prompts import neutralise
+from zppo.core.randomness import generator
+from zppo.methods import parts
+from zppo.methods.base import Collector
+from zppo.methods.gradient import mini_batches
+from zppo.ports import MiniBatch, TeacherAnswer
+from zppo.sampling import Draft
+
+
+@dataclass(frozen=True)
+class HintMethod:
+    """One training step."""
+
+    config: Hint
+
+    def collect(self, index: int, new: Sequence[Question], state: TrainState, ports: Collector) -> Round:
+        """Plain rollouts, the teacher on the hard questions within the cap, rollouts with its hints."""
+        config = self.config
+        plain = parts.roll_out_plain(index, new, state, config, ports)
+
+        hard = zone.hardest_first(plain.groups, config.tau, generator(ports.seed, index, "ties"))
+        kept = hard[: parts.cap(config, plain)]
+        questions = [plain.questions[group.question_id] for group in kept]
+        answers = parts.ask_teacher(index, questions, config.teacher_group_size, state, ports)
+
+        hinted = [
+            hint_draft(index, question, group, answer, ports)
+            for question, group, answer in zip(questions, kept, answers, strict=True)
+        ]
+        drafts = [draft for draft in hinted if draft is not None]
+        return Round(
+            index=index,
+            new_question_ids=plain.new_ids,
+            replay_question_ids=plain.replayed_ids,
+            groups=(*plain.groups, *parts.roll_out(drafts, config.group_size, ports)),
+            teacher=parts.served(kept, answers),
+            eligible={"hint": len(drafts)},
+        )
+
+    def batches(self, round_: Round, seed: int) -> list[MiniBatch]:
+        """As in ZPPO; hint groups have baselines of their own."""
+        return mini_batches(round_, self.config, seed)
+
+
+def hint_draft(
+    index: int, question: Question, group: Group, answer: TeacherAnswer, ports: Collector
+) -> Draft | None:
+    """The prompt with the hint of one correct response; None where no response has a usable hint."""
+    hints = [(each.origin, each.hint) for each in parts.correct(answer) if each.hint is not None]
+    if not hints:
+        return None
+    origin, hint = generator(ports.seed, index, question.id, "hint").choice(hints)
+    shown = neutralise(hint, ports.special_tokens)
+    text = ports.templates.render_hint(question.text, shown)
+    prompt = Prompt(kind="hint", text=text, token_ids=ports.engine.encode(text), hint=shown, origin=origin)
+    return Draft(f"r{index}/{question.id}/hint", question, group.origin, prompt)

@@ -1,0 +1,127 @@
+"""The parts of a round that the methods share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from schemas.buffer import BufferEvent
+from schemas.config.method import Augmentation, Replay, StudentRollouts
+from schemas.question import Question
+from schemas.rollout import Group, Prompt, PromptKind, Round, ServedResponses
+from schemas.state import TrainState
+from zppo.core import compose, replay
+from zppo.core.randomness import derive_seed, generator
+from zppo.core.values import TeacherResponse
+from zppo.methods.base import Collector
+from zppo.ports import TeacherAnswer, Visit
+from zppo.sampling import Draft, draw, grade, training_decoding
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Step 1 of a round: its questions and their plain groups."""
+
+    new_ids: tuple[str, ...]
+    replayed_ids: tuple[str, ...]
+    questions: Mapping[str, Question]
+    """By id, new ones first."""
+    groups: Sequence[Group]
+    """In the order of the questions."""
+
+
+def roll_out_plain(
+    index: int, new: Sequence[Question], state: TrainState, config: StudentRollouts, ports: Collector
+) -> Plain:
+    """Step 1: rollouts of `X_new` and of `X_replay`, which is empty for a method without a buffer."""
+    wanted = compose.share(config.replay_fraction, len(new)) if isinstance(config, Replay) else 0
+    new_ids = {question.id for question in new}
+    replayed = replay.draw(state.buffer, wanted, new_ids, generator(ports.seed, index, "replay"))
+    questions = {question.id: question for question in (*new, *map(ports.question, replayed))}
+    drafts = [
+        plain_draft(index, question, question.id in new_ids, ports) for question in questions.values()
+    ]
+    return Plain(
+        new_ids=tuple(question.id for question in new),
+        replayed_ids=replayed,
+        questions=questions,
+        groups=roll_out(drafts, config.group_size, ports),
+    )
+
+
+def plain_draft(
+    index: int, question: Question, is_new: bool, ports: Collector, kind: PromptKind = "plain"
+) -> Draft:
+    """The plain prompt of a question."""
+    text = ports.templates.render_plain(question.text)
+    prompt = Prompt(kind=kind, text=text, token_ids=ports.engine.encode(text))
+    return Draft(f"r{index}/{question.id}/{kind}", question, "new" if is_new else "replay", prompt)
+
+
+def roll_out(drafts: Sequence[Draft], size: int, ports: Collector) -> list[Group]:
+    """`size` graded student rollouts of each prompt."""
+    with ports.phase("student"):
+        drawn = draw(drafts, size, training_decoding(ports.sampling), ports.seed, ports.engine)
+    with ports.phase("grading"):
+        return grade(drafts, drawn, ports.grader)
+
+
+def cap(config: Augmentation, plain: Plain) -> int:
+    """`rho_aug * |X_new|`: most prompts besides the plain ones."""
+    return compose.share(config.augment_fraction, len(plain.new_ids))
+
+
+def ask_teacher(
+    index: int, questions: Sequence[Question], count: int, state: TrainState, ports: Collector
+) -> list[TeacherAnswer]:
+    """`count` fresh graded teacher responses to each question."""
+    assert ports.teacher is not None, "the recipe's check demands a teacher for this method"
+    visits = [
+        Visit(
+            question=question,
+            served=state.served.get(question.id, 0),
+            count=count,
+            seed=derive_seed(ports.seed, index, question.id, "teacher"),
+        )
+        for question in questions
+    ]
+    with ports.phase("teacher"):
+        return ports.teacher.respond(visits)
+
+
+def correct(answer: TeacherAnswer) -> list[TeacherResponse]:
+    """The correct responses of a visit."""
+    return [response for response in answer.responses if response.correct]
+
+
+def served(groups: Sequence[Group], answers: Sequence[TeacherAnswer]) -> tuple[ServedResponses, ...]:
+    """What the round records of the teacher's answers to the groups' questions."""
+    return tuple(_served(group.question_id, answer) for group, answer in zip(groups, answers, strict=True))
+
+
+def advance(
+    state: TrainState, round_: Round, config: StudentRollouts
+) -> tuple[TrainState, tuple[BufferEvent, ...]]:
+    """The state after a round: the buffer by its plain groups only, and the teacher responses served."""
+    buffer = state.buffer
+    events: tuple[BufferEvent, ...] = ()
+    if isinstance(config, Replay):
+        buffer, events = replay.after_round(
+            state.buffer, round_.of_kind("plain"), config.tau, config.buffer_capacity, round_.index
+        )
+    visits = dict(state.served)
+    for visit in round_.teacher:
+        visits[visit.question_id] = visits.get(visit.question_id, 0) + visit.served
+    return TrainState(round=round_.index, buffer=buffer, served=visits), events
+
+
+def _served(question_id: str, answer: TeacherAnswer) -> ServedResponses:
+    right = correct(answer)
+    return ServedResponses(
+        question_id=question_id,
+        served=answer.served,
+        drawn=answer.drawn,
+        reused=answer.reused,
+        tokens=answer.tokens,
+        correct=len(right),
+        hints=sum(each.hint is not None for each in right),
+        correct_answers=tuple(dict.fromkeys(each.answer for each in right if each.answer is not None)),
+    )

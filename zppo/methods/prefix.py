@@ -1,0 +1,76 @@
+"""Prefix: on the hardest questions the student also continues the beginning of a correct teacher response.
+
+The prefix is forced and has no gradient; it counts towards the limit of a response. Advantages are over
+the continuations of one prefix.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor
+
+from schemas.config.method import Prefix
+from schemas.question import Question
+from schemas.rollout import Group, Prompt, Round
+from schemas.state import TrainState
+from zppo.core import zone
+from zppo.core.randomness import generator
+from zppo.methods import parts
+from zppo.methods.base import Collector
+from zppo.methods.gradient import mini_batches
+from zppo.ports import MiniBatch, TeacherAnswer
+from zppo.sampling import Draft
+
+
+@dataclass(frozen=True)
+class PrefixMethod:
+    """One training step."""
+
+    config: Prefix
+
+    def collect(self, index: int, new: Sequence[Question], state: TrainState, ports: Collector) -> Round:
+        """Plain rollouts, the teacher on the hard questions within the cap, continuations of its prefixes."""
+        config = self.config
+        plain = parts.roll_out_plain(index, new, state, config, ports)
+
+        hard = zone.hardest_first(plain.groups, config.tau, generator(ports.seed, index, "ties"))
+        kept = hard[: parts.cap(config, plain)]
+        questions = [plain.questions[group.question_id] for group in kept]
+        answers = parts.ask_teacher(index, questions, config.teacher_group_size, state, ports)
+
+        begun = [
+            self.prefix_draft(index, question, group, answer, ports)
+            for question, group, answer in zip(questions, kept, answers, strict=True)
+        ]
+        drafts = [draft for draft in begun if draft is not None]
+        return Round(
+            index=index,
+            new_question_ids=plain.new_ids,
+            replay_question_ids=plain.replayed_ids,
+            groups=(*plain.groups, *parts.roll_out(drafts, config.group_size, ports)),
+            teacher=parts.served(kept, answers),
+            eligible={"prefix": len(drafts)},
+        )
+
+    def batches(self, round_: Round, seed: int) -> list[MiniBatch]:
+        """As in ZPPO; the prefix stands with the prompt, where nothing is learned."""
+        return mini_batches(round_, self.config, seed)
+
+    def prefix_draft(
+        self, index: int, question: Question, group: Group, answer: TeacherAnswer, ports: Collector
+    ) -> Draft | None:
+        """The plain prompt and the first tokens of one correct response; None where there is none."""
+        correct = parts.correct(answer)
+        if not correct:
+            return None
+        chosen = generator(ports.seed, index, question.id, "prefix").choice(correct)
+        # In the student's tokens: the teacher's vocabulary may be another one.
+        tokens = ports.engine.tokenize(chosen.text)
+        text = ports.templates.render_plain(question.text)
+        prompt = Prompt(
+            kind="prefix",
+            text=text,
+            token_ids=ports.engine.encode(text),
+            prefix_ids=tokens[: floor(self.config.prefix_fraction * len(tokens))],
+            origin=chosen.origin,
+        )
+        return Draft(f"r{index}/{question.id}/prefix", question, group.origin, prompt)

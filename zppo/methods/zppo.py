@@ -1,0 +1,180 @@
+"""ZPPO (Algorithm 1 of arXiv 2606.18216), and GRPO with some of its parts: presets with four switches.
+
+Everything random is named, everything outside comes through a port, and the teacher appears in prompts
+only: the rows that `batches` gives to the learner hold nothing but tokens that the student sampled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from schemas.config.method import (
+    Grpo,
+    GrpoBoth,
+    GrpoReplay,
+    GrpoReplayBcq,
+    GrpoReplayNcq,
+    NoGradientControl,
+    Reformulation,
+    WithTeacher,
+    WrongPairControl,
+    Zppo,
+)
+from schemas.question import Question
+from schemas.rollout import Group, Round
+from schemas.state import TrainState
+from zppo.core import compose, reformulate, zone
+from zppo.core.randomness import derive_seed, generator
+from zppo.core.reformulate import Plan
+from zppo.methods import parts
+from zppo.methods.base import Collector
+from zppo.methods.gradient import mini_batches
+from zppo.ports import Compressor, MiniBatch, TeacherAnswer
+from zppo.sampling import Draft
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What distinguishes the methods of this family."""
+
+    replay: bool = False
+    """Hard questions wait in a buffer and are rolled out again."""
+    bcq: bool = False
+    ncq: bool = False
+    teacher: bool = False
+    """Hard questions visit the teacher."""
+
+
+PRESETS = {
+    "grpo": Switches(),
+    "grpo_replay": Switches(replay=True),
+    "grpo_both": Switches(bcq=True, ncq=True, teacher=True),
+    "grpo_replay_bcq": Switches(replay=True, bcq=True, teacher=True),
+    "grpo_replay_ncq": Switches(replay=True, ncq=True),
+    "zppo": Switches(replay=True, bcq=True, ncq=True, teacher=True),
+    "control_wrong_pair": Switches(replay=True, bcq=True, ncq=True),
+    "control_no_gradient": Switches(replay=True, bcq=True, ncq=True, teacher=True),
+}
+
+Family = (
+    Zppo
+    | Grpo
+    | GrpoReplay
+    | GrpoBoth
+    | GrpoReplayBcq
+    | GrpoReplayNcq
+    | WrongPairControl
+    | NoGradientControl
+)
+
+
+@dataclass(frozen=True)
+class ZppoMethod:
+    """One training step; the settings that a switch turns off are not in the configuration."""
+
+    config: Family
+
+    @property
+    def switches(self) -> Switches:
+        """Those of the preset."""
+        return PRESETS[self.config.type]
+
+    def collect(self, index: int, new: Sequence[Question], state: TrainState, ports: Collector) -> Round:
+        """Steps 1 to 5: plain rollouts, teacher, caps, reformulated prompts and their rollouts."""
+        config = self.config
+
+        # 1. Plain rollouts of X_new and X_replay.
+        plain = parts.roll_out_plain(index, new, state, config, ports)
+
+        # 2. Teacher rollouts on the hard questions, the hardest first.
+        hard = zone.hardest_first(plain.groups, config.tau, generator(ports.seed, index, "ties"))
+        answers = self.ask_teacher(index, [plain.questions[group.question_id] for group in hard], state, ports)
+
+        # 3. to 5. Plan the prompts, cap before and after, build them and roll them out.
+        plans = {
+            group.id: self.plan_prompts(index, plain.questions[group.question_id], group, answer, ports.seed)
+            for group, answer in zip(hard, answers, strict=True)
+        }
+        cap = parts.cap(config, plain) if isinstance(config, Reformulation) else 0
+        kept = compose.pre_cap(hard, cap, lambda group: bool(plans[group.id]))
+        chosen = compose.post_cap([plans[group.id] for group in kept], cap)
+        reformulated = parts.roll_out(build_drafts(index, chosen, ports), config.group_size, ports)
+
+        return Round(
+            index=index,
+            new_question_ids=plain.new_ids,
+            replay_question_ids=plain.replayed_ids,
+            groups=(*plain.groups, *reformulated),
+            teacher=parts.served(hard, answers) if self.switches.teacher else (),
+            eligible={
+                kind: sum(plan.kind == kind for each in plans.values() for plan in each)
+                for kind in reformulate.KINDS
+            },
+        )
+
+    def batches(self, round_: Round, seed: int) -> list[MiniBatch]:
+        """Step 6: one update for each of `I` mini-batches of plain, BCQ and NCQ groups."""
+        return mini_batches(round_, self.config, seed)
+
+    def ask_teacher(
+        self, index: int, hard: Sequence[Question], state: TrainState, ports: Collector
+    ) -> list[TeacherAnswer]:
+        """Step 2: `G_T` responses for each hard question; nothing where the method asks none."""
+        if not isinstance(self.config, WithTeacher):
+            return [TeacherAnswer(responses=(), served=0) for _ in hard]
+        return parts.ask_teacher(index, hard, self.config.teacher_group_size, state, ports)
+
+    def plan_prompts(
+        self, index: int, question: Question, group: Group, answer: TeacherAnswer, seed: int
+    ) -> list[Plan]:
+        """Step 4 without the texts: the BCQ, then the NCQ, as far as enabled and admitted."""
+        draw_candidates = generator(seed, index, question.id, "candidates")
+        plans = (
+            self.plan_bcq(question, group, answer, draw_candidates) if self.switches.bcq else None,
+            reformulate.plan_ncq(question, group) if self.switches.ncq else None,
+        )
+        return [plan for plan in plans if plan is not None]
+
+    def plan_bcq(
+        self, question: Question, group: Group, answer: TeacherAnswer, random: Random
+    ) -> Plan | None:
+        """A correct teacher response and a wrong rollout."""
+        return reformulate.plan_bcq(question, group, parts.correct(answer), random)
+
+
+def build_drafts(index: int, plans: Sequence[Plan], ports: Collector) -> list[Draft]:
+    """Step 4, the texts: candidates shortened alike, then the prompts around them."""
+    with ports.phase("compression"):
+        shortened = _shorten(index, plans, ports.compressor, ports.seed)
+    built = [_build_draft(index, plan, texts, ports) for plan, texts in zip(plans, shortened, strict=True)]
+    return [draft for draft in built if draft is not None]
+
+
+def _build_draft(index: int, plan: Plan, texts: Sequence[str | None], ports: Collector) -> Draft | None:
+    """A candidate of which nothing is left is not shown; None where that leaves no prompt."""
+    kind = ports.compressor.kind
+    if None in texts:
+        kind = ports.extractive.kind
+        (texts,) = _shorten(index, [plan], ports.extractive, ports.seed)
+    left = [(source, text) for source, text in zip(plan.sources, texts, strict=True) if text]
+    if len(left) < (2 if plan.kind == "bcq" else 1):
+        return None
+    prompt = reformulate.build_prompt(
+        replace(plan, sources=tuple(source for source, _ in left)),
+        [text for _, text in left],
+        kind,
+        ports.templates,
+        ports.engine.encode,
+        ports.special_tokens,
+    )
+    return Draft(f"r{index}/{plan.question.id}/{plan.kind}", plan.question, plan.plain.origin, prompt)
+
+
+def _shorten(index: int, plans: Sequence[Plan], compressor: Compressor, seed: int) -> list[list[str | None]]:
+    """The shortened sources of each plan; a rollout that stands in two prompts is shortened once."""
+    sources = {source.origin: source for plan in plans for source in plan.sources}
+    seeds = [derive_seed(seed, index, origin, "compress") for origin in sources]
+    originals = [source.original() for source in sources.values()]
+    texts = compressor.compress(originals, seeds) if originals else []
+    by_origin = dict(zip(sources, texts, strict=True))
+    return [[by_origin[source.origin] for source in plan.sources] for plan in plans]
