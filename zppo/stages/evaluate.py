@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from statistics import fmean
 
 from schemas.config.models import DecodingConfig
 from schemas.evaluation import EvaluationAnswer
@@ -53,13 +54,29 @@ def answer_questions(
     return answers
 
 
-def validate(questions: Sequence[Question], examinee: Examinee) -> ValidationReport | None:
-    """Accuracy on the validation questions, None where there are none or no answer is valid."""
-    groups = examine(questions, examinee, "validation")
-    accuracies = [group.accuracy for group in groups if group.accuracy is not None]
+def validate(
+    questions: Sequence[Question], outside: Sequence[Question], examinee: Examinee
+) -> ValidationReport | None:
+    """Accuracy on the validation questions, None where there are none or no answer is valid.
+
+    Args:
+        questions: Of the training sources.
+        outside: Of the sources that are only evaluated; may be empty.
+        examinee: Who answers.
+    """
+    accuracies = _accuracies(questions, examinee)
     if not accuracies:
         return None
-    return ValidationReport(questions=len(accuracies), accuracy=sum(accuracies) / len(accuracies))
+    return ValidationReport(
+        questions=len(accuracies),
+        accuracy=fmean(accuracies),
+        out_of_distribution=fmean(of_outside) if (of_outside := _accuracies(outside, examinee)) else None,
+    )
+
+
+def _accuracies(questions: Sequence[Question], examinee: Examinee) -> list[float]:
+    groups = examine(questions, examinee, "validation")
+    return [group.accuracy for group in groups if group.accuracy is not None]
 
 
 def examine(questions: Sequence[Question], examinee: Examinee, purpose: str) -> list[Group]:

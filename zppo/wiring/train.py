@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from schemas.config.method import PolicyGradient
+from schemas.question import Question
 from schemas.report import RoundTimings, StepReport
 from zppo.core.objective import ClipBounds
 from zppo.data.order import round_positions, sample_positions
-from zppo.data.table import QuestionTable
+from zppo.data.table import QuestionTable, read_questions
 from zppo.learners.torch import TorchLearner
 from zppo.methods.base import Collector
 from zppo.phases import Phases
@@ -53,7 +54,6 @@ def _training(
     config = run.config
     phases = Phases()
     questions = run.questions(prepared, "train")
-    validation = run.questions(prepared, "validation")
     use_threads(run.student.module, run.runtime.threads)
     examinee = Examinee(
         run.student.engine,
@@ -63,7 +63,7 @@ def _training(
         config.validation.samples,
         config.seed,
     )
-    chosen = validation.at(sample_positions(config.validation.max_questions, len(validation), config.seed))
+    held_out, outside = _validation_questions(run, prepared)
     round_positions(1, len(questions), config.questions_per_round, config.seed)
 
     def observe(report: StepReport, timings: RoundTimings) -> None:
@@ -86,9 +86,22 @@ def _training(
         new_questions=lambda index: questions.at(
             round_positions(index, len(questions), config.questions_per_round, config.seed)
         ),
-        validate=lambda: validate(chosen, examinee),
+        validate=lambda: validate(held_out, outside, examinee),
         observe=observe,
     )
+
+
+def _validation_questions(run: RunContext, prepared: str) -> tuple[list[Question], list[Question]]:
+    """Questions that are answered at every checkpoint: of the training sources, and of the others if asked."""
+    config, table = run.config, run.questions(prepared, "validation")
+    held_out = table.at(sample_positions(config.validation.max_questions, len(table), config.seed))
+    if not config.validation.out_of_distribution:
+        return held_out, []
+    training = {source.name for source in config.data.sources if source.role == "train"}
+    test = read_questions(run.store.file(prepared, "test.parquet"))
+    outside = [question for question in test if question.source not in training]
+    chosen = sample_positions(config.validation.max_questions, len(outside), config.seed)
+    return held_out, [outside[position] for position in chosen]
 
 
 def _collector(run: RunContext, pool: str, questions: QuestionTable, phases: Phases) -> Collector:
