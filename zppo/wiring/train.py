@@ -92,7 +92,7 @@ def _training(
 
 
 def _validation_questions(run: RunContext, prepared: str) -> tuple[list[Question], list[Question]]:
-    """Questions that are answered at every checkpoint: of the training sources, and of the others if asked."""
+    """Questions answered at every checkpoint: of the training sources, and of the others where asked."""
     config, table = run.config, run.questions(prepared, "validation")
     held_out = table.at(sample_positions(config.validation.max_questions, len(table), config.seed))
     if not config.validation.out_of_distribution:
