@@ -7,6 +7,7 @@ is ever converted.
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 from zppo.core.answers import normalise_boxed
 
@@ -33,6 +34,7 @@ def same_text(gold: str, answer: str) -> bool:
     return _plain(gold) == _plain(answer)
 
 
+@lru_cache(maxsize=256)
 def number(text: str) -> Fraction | None:
     r"""Value of a number, or None: `1,234.5`, `-3/4`, `\frac{3}{4}`, `2e-3`, `50%`, `\$18`, `18\text{ m}`.
 
