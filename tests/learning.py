@@ -1,5 +1,6 @@
 """Training rows with random tokens, and learners of tiny models."""
 
+from collections.abc import Mapping
 from random import Random
 
 from transformers import PreTrainedModel
@@ -7,13 +8,14 @@ from transformers import PreTrainedModel
 from schemas.config.learner import TorchLearnerConfig
 from tests.tiny import VOCABULARY, tiny_model, tiny_tokenizer
 from zppo.core.objective import ClipBounds
+from zppo.learners.objectives import DistillationObjective, PolicyObjective
 from zppo.learners.torch import TorchLearner
-from zppo.ports import TrainingRow
+from zppo.ports import DistillationRow, PolicyRow
 
 
 def random_rows(
     count: int, seed: int = 0, longest: int = 12, vocabulary: int = VOCABULARY
-) -> list[TrainingRow]:
+) -> list[PolicyRow]:
     """Rows of many lengths whose old log-probabilities lie around those of a uniform policy."""
     random = Random(seed)
 
@@ -24,7 +26,7 @@ def random_rows(
     for index in range(count):
         response = tokens()
         rows.append(
-            TrainingRow(
+            PolicyRow(
                 rollout=f"r1/q/plain#{index}",
                 prompt_ids=tokens(),
                 response_ids=response,
@@ -35,12 +37,34 @@ def random_rows(
     return rows
 
 
+def distillation_rows(count: int, seed: int = 0, longest: int = 12) -> list[DistillationRow]:
+    """The same rows with weights that sum to about 1, every fifth of them 0."""
+    return [
+        DistillationRow(row.rollout, row.prompt_ids, row.response_ids, weight=place % 5 / (2 * count))
+        for place, row in enumerate(random_rows(count, seed, longest), start=1)
+    ]
+
+
 def tiny_learner(
     model: PreTrainedModel | None = None, temperature: float = 1.0, **settings: object
 ) -> TorchLearner:
     """A learner of a tiny Llama unless another model is given; settings are `TorchLearnerConfig`'s."""
-    config = TorchLearnerConfig.model_validate({"learning_rate": 1e-2, **settings})
-    return TorchLearner(model or tiny_model("llama"), tiny_tokenizer(), config, ClipBounds(), temperature)
+    objective = PolicyObjective(ClipBounds(), temperature)
+    return TorchLearner(
+        model or tiny_model("llama"), tiny_tokenizer(), _config(settings), objective, temperature
+    )
+
+
+def tiny_distiller(
+    model: PreTrainedModel | None = None, teacher: PreTrainedModel | None = None, **settings: object
+) -> TorchLearner:
+    """A learner that follows a teacher: a Llama of other weights unless one is given."""
+    objective = DistillationObjective(teacher or tiny_model("llama", seed=7))
+    return TorchLearner(model or tiny_model("llama"), tiny_tokenizer(), _config(settings), objective)
+
+
+def _config(settings: Mapping[str, object]) -> TorchLearnerConfig:
+    return TorchLearnerConfig.model_validate({"learning_rate": 1e-2, **settings})
 
 
 def weights(model: PreTrainedModel) -> dict[str, list[float]]:

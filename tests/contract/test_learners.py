@@ -11,7 +11,7 @@ from tests.fakes.learner import UnigramLearner
 from tests.learning import random_rows, tiny_learner
 from tests.tiny import VOCABULARY
 from zppo.errors import EngineError, StoreError
-from zppo.ports import Learner, MiniBatch, TrainingRow
+from zppo.ports import Learner, MiniBatch, PolicyRow
 
 ROWS = random_rows(9)
 BATCH = MiniBatch(tuple(ROWS))
@@ -30,7 +30,7 @@ def learner(make_learner: MakeLearner) -> Learner:
     return make_learner()
 
 
-def with_advantage(rows: list[TrainingRow], advantage: float) -> MiniBatch:
+def with_advantage(rows: list[PolicyRow], advantage: float) -> MiniBatch:
     return MiniBatch(tuple(replace(row, advantage=advantage) for row in rows))
 
 

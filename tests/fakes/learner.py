@@ -6,33 +6,44 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zppo.errors import EngineError, StoreError
-from zppo.ports import MiniBatch, TrainingRow, UpdateStatistics
+from zppo.ports import DistillationRow, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
 
 
 class UnigramLearner:
-    """`Learner` whose policy ignores the context; gradient ascent on REINFORCE."""
+    """`Learner` whose policy ignores the context.
 
-    def __init__(self, vocabulary: int, learning_rate: float = 0.5) -> None:
+    Gradient descent on REINFORCE for policy rows, and on the divergence from a fixed distribution, the
+    teacher, for distillation rows.
+    """
+
+    def __init__(
+        self, vocabulary: int, learning_rate: float = 0.5, teacher: Sequence[float] | None = None
+    ) -> None:
         self.logits = [0.0] * vocabulary
         self._learning_rate = learning_rate
+        self._teacher = teacher or [
+            2 * (token + 1) / (vocabulary * (vocabulary + 1)) for token in range(vocabulary)
+        ]
         self.batches: list[MiniBatch] = []
         """Every mini-batch of an update so far, in order."""
 
     def update(self, batch: MiniBatch) -> UpdateStatistics:
-        """Move the logits along the advantages."""
+        """Move the logits along the advantages, or towards the teacher."""
         self.batches.append(batch)
         tokens = sum(len(row.response_ids) for row in batch.rows)
-        active = [row for row in batch.rows if row.advantage != 0.0]
+        active = [row for row in batch.rows if _coefficient(row) != 0.0]
         active_tokens = sum(len(row.response_ids) for row in active)
+        clipped = None if any(isinstance(row, DistillationRow) for row in batch.rows) else 0.0
         if not active_tokens:
-            return UpdateStatistics(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, tokens, active_tokens)
-        gradient = self._gradient(active, tokens)
-        loss = -sum(row.advantage * len(row.response_ids) for row in active) / tokens
-        self.logits = [
-            logit + self._learning_rate * slope for logit, slope in zip(self.logits, gradient, strict=True)
-        ]
+            return UpdateStatistics(0.0, 0.0, 0.0, clipped, clipped, clipped, tokens, active_tokens)
+        _check(active)
+        loss, gradient = self._distil(active) if clipped is None else self._reinforce(active, tokens)
         entropy = -sum(math.exp(logprob) * logprob for logprob in self._distribution())
-        return UpdateStatistics(loss, math.hypot(*gradient), entropy, 0.0, 0.0, 0.0, tokens, active_tokens)
+        self.logits = [
+            logit - self._learning_rate * slope for logit, slope in zip(self.logits, gradient, strict=True)
+        ]
+        norm = math.hypot(*gradient)
+        return UpdateStatistics(loss, norm, entropy, clipped, clipped, clipped, tokens, active_tokens)
 
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Of each response token."""
@@ -51,16 +62,39 @@ class UnigramLearner:
         except OSError as error:
             raise StoreError(f"no checkpoint in {directory}: {error}") from error
 
-    def _gradient(self, rows: Sequence[TrainingRow], tokens: int) -> list[float]:
+    def _reinforce(self, rows: Sequence[TrainingRow], tokens: int) -> tuple[float, list[float]]:
         gradient = [0.0] * len(self.logits)
         for row in rows:
-            if not math.isfinite(row.advantage) or not all(map(math.isfinite, row.old_logprobs)):
-                raise EngineError(f"the loss is not finite in rollout {row.rollout}")
             for token in row.response_ids:
-                gradient[token] += row.advantage / tokens
+                gradient[token] -= _coefficient(row) / tokens
         mean = sum(gradient) / len(gradient)
-        return [slope - mean for slope in gradient]
+        loss = -sum(_coefficient(row) * len(row.response_ids) for row in rows) / tokens
+        return loss, [slope - mean for slope in gradient]
+
+    def _distil(self, rows: Sequence[TrainingRow]) -> tuple[float, list[float]]:
+        """The divergence is the same at every token, so the rows' lengths have no influence."""
+        weight = math.fsum(_coefficient(row) for row in rows)
+        student = list(map(math.exp, self._distribution()))
+        mixture = [(p + q) / 2 for p, q in zip(student, self._teacher, strict=True)]
+        ratios = [math.log(p / m) for p, m in zip(student, mixture, strict=True)]
+        from_student = sum(p * ratio for p, ratio in zip(student, ratios, strict=True))
+        from_teacher = sum(q * math.log(q / m) for q, m in zip(self._teacher, mixture, strict=True))
+        gradient = [weight * p * (ratio - from_student) / 2 for p, ratio in zip(student, ratios, strict=True)]
+        return weight * (from_student + from_teacher) / 2, gradient
 
     def _distribution(self) -> list[float]:
         normalizer = math.log(sum(map(math.exp, self.logits)))
         return [logit - normalizer for logit in self.logits]
+
+
+def _coefficient(row: TrainingRow) -> float:
+    """The advantage of a policy row, the weight of a distillation row."""
+    assert isinstance(row, PolicyRow | DistillationRow)
+    return row.advantage if isinstance(row, PolicyRow) else row.weight
+
+
+def _check(rows: Sequence[TrainingRow]) -> None:
+    for row in rows:
+        numbers = [_coefficient(row), *(row.old_logprobs if isinstance(row, PolicyRow) else ())]
+        if not all(map(math.isfinite, numbers)):
+            raise EngineError(f"the loss is not finite in rollout {row.rollout}")

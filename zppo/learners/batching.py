@@ -26,8 +26,6 @@ class MicroBatch:
     """Place in the flattened `[B * L]` of the token that predicts each response token."""
     targets_T: Tensor
     """The response tokens."""
-    old_logprobs_T: Tensor
-    advantages_T: Tensor
     response_lengths: tuple[int, ...]
 
 
@@ -62,9 +60,6 @@ def collate(rows: Sequence[TrainingRow], device: torch.device) -> MicroBatch:
         chain.from_iterable((r.prompt_ids, r.response_ids) for r in rows)
     )
     predicts_BL = (columns_L >= prompts_B[:, None] - 1) & (columns_L < ends_B[:, None] - 1)
-    old_logprobs_T = np.fromiter(chain.from_iterable(row.old_logprobs for row in rows), dtype=np.float32)
-    assert len(old_logprobs_T) == responses_B.sum(), "every response token has an old log-probability"
-    advantages_B = np.array([row.advantage for row in rows], dtype=np.float32)
 
     def move(array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(device)
@@ -73,8 +68,6 @@ def collate(rows: Sequence[TrainingRow], device: torch.device) -> MicroBatch:
         input_ids_BL=move(ids_BL[:, :-1]),
         predictors_T=move(np.flatnonzero(predicts_BL[:, :-1])),
         targets_T=move(_flat(row.response_ids for row in rows)),
-        old_logprobs_T=move(old_logprobs_T),
-        advantages_T=move(advantages_B.repeat(responses_B)),
         response_lengths=tuple(responses_B.tolist()),
     )
 

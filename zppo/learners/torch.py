@@ -1,4 +1,4 @@
-"""Policy-gradient updates of a Hugging Face model in one process."""
+"""Optimizer updates of a Hugging Face model in one process, whatever the objective."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,37 +7,35 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from schemas.config.learner import TorchLearnerConfig
-from zppo.core.objective import ClipBounds, clipped_surrogate
-from zppo.errors import EngineError, InputError
+from zppo.errors import EngineError
 from zppo.learners import checkpoint
-from zppo.learners.batching import MicroBatch, collate, split_by_length
+from zppo.learners.batching import collate, split_by_length
 from zppo.learners.head import score_tokens
-from zppo.ports import MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
+from zppo.learners.model import SplitModel
+from zppo.learners.objectives import Objective
+from zppo.ports import MiniBatch, TrainingRow, UpdateStatistics
 
 
 class _Sums(NamedTuple):
-    """What a micro-batch adds to the statistics; all but the loss are sums over response tokens."""
+    """What micro-batches add to the statistics: `Terms` as numbers."""
 
     loss: float
     entropy: float
-    clipped_low: float
-    clipped_high: float
-    clipped_dual: float
+    clipped: tuple[float, ...]
 
 
 class TorchLearner:
-    """AdamW on the clipped surrogate, one micro-batch after another.
+    """AdamW on an objective, one micro-batch after another.
 
-    The loss of a mini-batch is the sum of its tokens' surrogates over the number of its response tokens,
-    however it is split. Rows whose advantage is 0 count in that number, but have no gradient and are not
-    computed: the entropy is that of the other rows. A mini-batch of such rows alone makes no update, nor
-    does it move the warm-up on.
+    The loss of a mini-batch is the sum of its rows' shares, however it is split. Rows without a gradient
+    are not computed: the entropy is that of the other rows. A mini-batch of such rows alone makes no
+    update, nor does it move the warm-up on.
 
     The model stays in evaluation mode, because its rollouts were sampled without dropout. Weight decay
     acts on every parameter. The optimizer works on the weights in the model's own type: in bfloat16, steps
@@ -50,7 +48,7 @@ class TorchLearner:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         config: TorchLearnerConfig,
-        bounds: ClipBounds,
+        objective: Objective,
         temperature: float = 1.0,
     ) -> None:
         """Take over the model, which a sampler may share: updates change its weights in place.
@@ -59,20 +57,18 @@ class TorchLearner:
             model: A causal language model on its device; parameters that require no gradient stay fixed.
             tokenizer: Saved with every checkpoint, unchanged.
             config: Settings of the optimizer and of the micro-batches.
-            bounds: Where the objective clips.
-            temperature: The one that rollouts are sampled at.
+            objective: What the updates minimise.
+            temperature: The one that rollouts are sampled at, and `logprobs` taken at.
 
         Raises:
             InputError: The model's logits are not a plain linear map of its hidden states.
         """
         self._model = model
-        self._model.train(False)
+        self._split = SplitModel(model)
         self._tokenizer = tokenizer
         self._config = config
-        self._bounds = bounds
+        self._objective = objective
         self._temperature = temperature
-        self._head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-        self._check_head()
         self._parameters = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(),
@@ -95,24 +91,26 @@ class TorchLearner:
                 takes a step too large for their type, it names those of the update, and the learner is to be
                 loaded anew.
         """
-        rows = [row for row in batch.rows if isinstance(row, PolicyRow) and row.advantage != 0.0]
+        rows = self._objective.active(batch)
         tokens = sum(len(row.response_ids) for row in batch.rows)
         active_tokens = sum(len(row.response_ids) for row in rows)
         if not active_tokens:
-            return UpdateStatistics(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, tokens, active_tokens)
+            none = 0.0 if self._objective.clips else None
+            return UpdateStatistics(0.0, 0.0, 0.0, none, none, none, tokens, active_tokens)
         try:
             sums = self._accumulate_gradients(rows, tokens)
             grad_norm = self._clip_gradients(rows, tokens)
             self._step(rows)
         finally:
             self._optimizer.zero_grad()
+        low, high, dual = [count / tokens for count in sums.clipped] or (None, None, None)
         return UpdateStatistics(
             loss=sums.loss,
             grad_norm=grad_norm,
             entropy=sums.entropy / active_tokens,
-            clip_low_fraction=sums.clipped_low / tokens,
-            clip_high_fraction=sums.clipped_high / tokens,
-            dual_clip_fraction=sums.clipped_dual / tokens,
+            clip_low_fraction=low,
+            clip_high_fraction=high,
+            dual_clip_fraction=dual,
             tokens=tokens,
             active_tokens=active_tokens,
         )
@@ -123,7 +121,10 @@ class TorchLearner:
         result: list[tuple[float, ...]] = [()] * len(rows)
         for places in split_by_length(rows, self._config.max_batch_tokens):
             micro_batch = collate([rows[place] for place in places], self._model.device)
-            logprobs_T, _ = self._score(micro_batch)
+            hidden_TH = self._split.hidden_states(micro_batch)
+            logprobs_T, _ = score_tokens(
+                self._split.head, hidden_TH, micro_batch.targets_T, self._temperature
+            )
             by_row = torch.split(logprobs_T.cpu(), list(micro_batch.response_lengths))
             for place, logprobs in zip(places, by_row, strict=True):
                 result[place] = tuple(logprobs.tolist())
@@ -157,26 +158,18 @@ class TorchLearner:
             if not math.isfinite(sums.loss):
                 raise EngineError(_not_finite("loss", sums.loss, micro_rows))
             parts.append(sums)
-        return _Sums(*map(math.fsum, zip(*parts, strict=True)))
+        losses, entropies, clipped = zip(*parts, strict=True)
+        counts = tuple(map(math.fsum, zip(*clipped, strict=True)))
+        return _Sums(math.fsum(losses), math.fsum(entropies), counts)
 
     def _backward(self, rows: Sequence[TrainingRow], tokens: int) -> _Sums:
-        """Add the gradient of the rows' share of the loss, over `tokens`, to the parameters'."""
-        micro_batch = collate(rows, self._model.device)
+        """Add the gradient of the rows' share of the loss to the parameters'."""
         with _checkpointed_layers(self._model):
-            logprobs_T, entropies_T = self._score(micro_batch)
-            surrogate = clipped_surrogate(
-                logprobs_T, micro_batch.old_logprobs_T, micro_batch.advantages_T, self._bounds
-            )
-            loss = surrogate.loss / tokens
-            torch.autograd.backward(loss)
-        clipped = (surrogate.clipped_low, surrogate.clipped_high, surrogate.clipped_dual)
-        return _Sums(*torch.stack([loss.detach(), entropies_T.sum(), *clipped]).tolist())
-
-    def _score(self, micro_batch: MicroBatch) -> tuple[Tensor, Tensor]:
-        """Log-probabilities and entropies of the response tokens."""
-        outputs = self._model.base_model(input_ids=micro_batch.input_ids_BL, use_cache=False)
-        hidden_TH = outputs.last_hidden_state.flatten(0, 1).index_select(0, micro_batch.predictors_T)
-        return score_tokens(self._head, hidden_TH, micro_batch.targets_T, self._temperature)
+            terms = self._objective.terms(self._split, rows, tokens)
+            torch.autograd.backward(terms.loss)
+        numbers = torch.stack([terms.loss.detach(), terms.entropy, *terms.clipped])
+        loss, entropy, *clipped = numbers.tolist()
+        return _Sums(loss, entropy, tuple(clipped))
 
     def _clip_gradients(self, rows: Sequence[TrainingRow], tokens: int) -> float:
         """Scale the gradient down to the norm allowed; returns its norm before that."""
@@ -213,17 +206,6 @@ class TorchLearner:
     def _micro_batches(self, rows: Sequence[TrainingRow]) -> Iterator[list[TrainingRow]]:
         for places in split_by_length(rows, self._config.max_batch_tokens):
             yield [rows[place] for place in places]
-
-    @torch.no_grad()
-    def _check_head(self) -> None:
-        """Compare the shortcut around the model's own logits with them, on a few tokens."""
-        ids = torch.arange(8, device=self._model.device)[None]
-        hidden = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        if not torch.equal(self._head(hidden), self._model(input_ids=ids, use_cache=False).logits):
-            raise InputError(
-                f"{type(self._model).__name__} scales or caps its logits after the output layer, which the "
-                "torch learner does not support; choose a model without"
-            )
 
 
 def learning_rate(config: TorchLearnerConfig, updates: int) -> float:

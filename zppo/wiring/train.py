@@ -9,6 +9,7 @@ from schemas.report import RoundTimings, StepReport
 from zppo.core.objective import ClipBounds
 from zppo.data.order import round_positions, sample_positions
 from zppo.data.table import QuestionTable, read_questions
+from zppo.learners.objectives import PolicyObjective
 from zppo.learners.torch import TorchLearner
 from zppo.methods.base import Collector
 from zppo.phases import Phases
@@ -123,11 +124,12 @@ def _collector(run: RunContext, pool: str, questions: QuestionTable, phases: Pha
 def _learner(run: RunContext) -> TorchLearner:
     gradient = run.config.method
     assert isinstance(gradient, PolicyGradient)
+    bounds = ClipBounds(gradient.clip_low, gradient.clip_high, gradient.dual_clip)
     return TorchLearner(
         run.student.module,
         run.student.tokenizer.tokenizer,
         run.config.learner,
-        ClipBounds(gradient.clip_low, gradient.clip_high, gradient.dual_clip),
+        PolicyObjective(bounds, run.config.sampling.temperature),
         run.config.sampling.temperature,
     )
 

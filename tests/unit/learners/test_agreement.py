@@ -8,12 +8,12 @@ from schemas.config.models import DecodingConfig, TransformersEngineConfig
 from tests.learning import tiny_learner
 from tests.tiny import ARCHITECTURES, tiny_chat, tiny_model
 from zppo.engines.transformers import TransformersEngine
-from zppo.ports import Generation, GenerationRequest, MiniBatch, TrainingRow
+from zppo.ports import Generation, GenerationRequest, MiniBatch, PolicyRow
 
 PROMPTS = ((3, 7, 4), (3, *range(5, 40), 4), (3, 9, 9, 12, 20, 4))
 
 
-def sampled_rows(engine: TransformersEngine, temperature: float) -> list[TrainingRow]:
+def sampled_rows(engine: TransformersEngine, temperature: float) -> list[PolicyRow]:
     requests = [
         GenerationRequest(f"q{index}", prompt, seeds=tuple(range(4))) for index, prompt in enumerate(PROMPTS)
     ]
@@ -21,7 +21,7 @@ def sampled_rows(engine: TransformersEngine, temperature: float) -> list[Trainin
         temperature=temperature, top_p=1.0, top_k=0, presence_penalty=0.0, max_response_tokens=30
     )
     return [
-        TrainingRow(f"{request.id}#{index}", request.prompt_ids, each.token_ids, each.logprobs, index - 1.5)
+        PolicyRow(f"{request.id}#{index}", request.prompt_ids, each.token_ids, each.logprobs, index - 1.5)
         for request, answers in zip(requests, engine.generate(requests, decoding), strict=True)
         for index, each in enumerate(answers)
         if isinstance(each, Generation)

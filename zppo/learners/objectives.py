@@ -1,0 +1,135 @@
+"""What an update minimises: the clipped policy gradient, or the divergence from a teacher."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import ClassVar, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from zppo.core.objective import ClipBounds, clipped_surrogate
+from zppo.learners.batching import MicroBatch, collate
+from zppo.learners.head import compare_tokens, score_tokens
+from zppo.learners.model import SplitModel
+from zppo.ports import DistillationRow, MiniBatch, PolicyRow, TrainingRow
+
+Row = TypeVar("Row", bound=TrainingRow)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a micro-batch adds to an update, as scalar tensors; only `loss` carries gradient."""
+
+    loss: Tensor
+    """Its share of the mini-batch's loss: the shares add up, however the mini-batch was split."""
+    entropy: Tensor
+    """Of the student, summed over tokens, in nats."""
+    clipped: tuple[Tensor, ...] = ()
+    """Tokens clipped low, high and dual; empty where the objective does not clip."""
+
+
+class Objective(Protocol):
+    """The loss of a mini-batch, as a sum over its rows."""
+
+    @property
+    def clips(self) -> bool:
+        """Whether the terms count clipped tokens."""
+        ...
+
+    def active(self, batch: MiniBatch) -> Sequence[TrainingRow]:
+        """The rows that have a gradient; the others are not computed."""
+        ...
+
+    def terms(self, student: SplitModel, rows: Sequence[TrainingRow], tokens: int) -> Terms:
+        """Run some active rows forward together.
+
+        Args:
+            student: The model that is trained.
+            rows: A micro-batch.
+            tokens: Response tokens of the whole mini-batch, inactive rows included.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class PolicyObjective:
+    """PPO's clipped surrogate, summed over tokens and divided by the mini-batch's response tokens."""
+
+    bounds: ClipBounds
+    """Where it clips."""
+    temperature: float
+    """The one that the rollouts were sampled at."""
+    clips: ClassVar[bool] = True
+
+    def active(self, batch: MiniBatch) -> list[PolicyRow]:
+        """Rows with an advantage; the others count in the denominator alone."""
+        return [row for row in _narrow(PolicyRow, batch.rows) if row.advantage != 0.0]
+
+    def terms(self, student: SplitModel, rows: Sequence[TrainingRow], tokens: int) -> Terms:
+        """The rows' surrogates over `tokens`."""
+        policy_rows = _narrow(PolicyRow, rows)
+        micro_batch = collate(rows, student.module.device)
+        logprobs_T, entropies_T = score_tokens(
+            student.head, student.hidden_states(micro_batch), micro_batch.targets_T, self.temperature
+        )
+        surrogate = clipped_surrogate(
+            logprobs_T,
+            _tensor(list(chain.from_iterable(row.old_logprobs for row in policy_rows)), logprobs_T),
+            _repeat([row.advantage for row in policy_rows], micro_batch, logprobs_T),
+            self.bounds,
+        )
+        clipped = (surrogate.clipped_low, surrogate.clipped_high, surrogate.clipped_dual)
+        return Terms(surrogate.loss / tokens, entropies_T.sum(), clipped)
+
+
+class DistillationObjective:
+    """Jensen-Shannon divergence from a teacher: of each row the mean over its tokens, times its weight.
+
+    Both models read the same token ids. The teacher is in evaluation mode and out of reach of the gradient.
+    """
+
+    clips: ClassVar[bool] = False
+
+    def __init__(self, teacher: PreTrainedModel) -> None:
+        """Take a teacher on the student's device, with the student's tokenizer and a head of its own.
+
+        Raises:
+            InputError: The teacher's logits are not a plain linear map of its hidden states.
+        """
+        self._teacher = SplitModel(teacher)
+
+    def active(self, batch: MiniBatch) -> list[DistillationRow]:
+        """Rows with a weight, and with a token to compare."""
+        rows = _narrow(DistillationRow, batch.rows)
+        return [row for row in rows if row.weight != 0.0 and row.response_ids]
+
+    def terms(self, student: SplitModel, rows: Sequence[TrainingRow], tokens: int) -> Terms:
+        """The rows' weighted divergences; `tokens` has no influence."""
+        micro_batch = collate(rows, student.module.device)
+        with torch.no_grad():
+            teacher_TH = self._teacher.hidden_states(micro_batch)
+        divergences_T, entropies_T = compare_tokens(
+            student.head, student.hidden_states(micro_batch), self._teacher.head, teacher_TH
+        )
+        weights = [row.weight / len(row.response_ids) for row in _narrow(DistillationRow, rows)]
+        loss = (divergences_T * _repeat(weights, micro_batch, divergences_T)).sum()
+        return Terms(loss, entropies_T.sum())
+
+
+def _narrow(kind: type[Row], rows: Sequence[TrainingRow]) -> list[Row]:
+    narrowed = [row for row in rows if isinstance(row, kind)]
+    assert len(narrowed) == len(rows), f"every row of the mini-batch is a {kind.__name__}"
+    return narrowed
+
+
+def _repeat(values: Sequence[float], micro_batch: MicroBatch, like_T: Tensor) -> Tensor:
+    """A value a row as one a response token."""
+    return _tensor(np.repeat(np.array(values), micro_batch.response_lengths), like_T)
+
+
+def _tensor(values: Sequence[float] | np.ndarray, like_T: Tensor) -> Tensor:
+    assert len(values) == len(like_T), "one value for every response token"
+    return torch.as_tensor(values, dtype=like_T.dtype, device=like_T.device)
