@@ -33,6 +33,8 @@ class RoundPoint(Frozen):
 
     round: int = Field(ge=1)
     groups: dict[PromptKind, int]
+    replayed: int = Field(default=0, ge=0)
+    """Plain groups of replayed questions, of those in `groups`."""
     accuracy: dict[PromptKind, float]
     """Mean reward by prompt kind; kinds without a valid rollout are left out."""
     zero_advantage_groups: Share

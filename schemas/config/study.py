@@ -19,18 +19,33 @@ Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 ClaimMeasure = Literal[
     "accuracy",
     "out_of_distribution",
+    "gain",
+    "out_of_distribution_gain",
     "graduation",
+    "leavers_graduated",
     "zero_advantage",
     "positive_advantage",
     "bcq_accuracy",
     "bcq_correct_candidate",
+    "bcq_wrong_candidate",
+    "bcq_neither",
+    "bcq_correct_first",
+    "bcq_accuracy_correct_first",
+    "bcq_accuracy_correct_second",
     "ncq_accuracy",
     "ncq_repeats_listed",
+    "ncq_matches_teacher",
+    "teacher_accuracy",
+    "rollouts",
+    "student_tokens",
+    "teacher_tokens",
     "seconds",
 ]
 """What a claim is about. `accuracy` and `out_of_distribution` are those of the student at the end of the
-axis; `graduation` is the share of the buffer's entries that graduated; `seconds` those of collecting and
-updating; the others are means over the rounds that have them."""
+axis, a `gain` is what it has over the base student; `graduation` is the share of the buffer's entries that
+graduated, `leavers_graduated` that of the entries that left it; `seconds` are those of collecting and
+updating; `zero_advantage` and `positive_advantage` are means over the rounds, and what is about BCQ and NCQ
+means over the last quarter of them, over the rounds that have the value."""
 
 
 class Variant(Config):
@@ -119,7 +134,7 @@ class DifferenceTest(Config):
 
 
 class BetweenTest(Config):
-    """Holds where the mean over seeds lies in a range."""
+    """Holds where the whole interval of the mean over seeds lies in a range; its bounds belong to it."""
 
     type: Literal["between"] = "between"
     measure: ClaimMeasure
@@ -171,6 +186,18 @@ class Claim(Config):
     test: ClaimTest
 
 
+class VariantGroup(Config):
+    """Variants that the report shows together: a table of their own and one set of figures."""
+
+    name: Name
+    """In the names of the figures' files; unique in a study."""
+    title: str = Field(min_length=1)
+    description: str = ""
+    """A paragraph above its table."""
+    variants: tuple[Name, ...] = Field(min_length=1, max_length=8)
+    """More lines than eight cannot be told apart."""
+
+
 class StudyConfig(Config):
     """A grid of runs over the same data: variants, times the values of every factor, times seeds."""
 
@@ -187,6 +214,8 @@ class StudyConfig(Config):
     factors: tuple[Factor, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     claims: tuple[Claim, ...] = ()
+    groups: tuple[VariantGroup, ...] = ()
+    """Where there are none, the report groups the variants as they stand, by six."""
     confidence: float = Field(default=0.95, gt=0.0, lt=1.0)
     """Level of the bootstrap intervals."""
     bootstrap_resamples: int = Field(default=10_000, ge=100)
@@ -205,6 +234,7 @@ class StudyConfig(Config):
         names = [variant.name for variant in self.variants]
         _each_once("variants", names)
         _each_once("factors", [factor.key for factor in self.factors])
+        _each_once("groups", [group.name for group in self.groups])
         for seeds in (self.seeds, *(variant.seeds or () for variant in self.variants)):
             _each_once("seeds", [str(seed) for seed in seeds])
         if BASE in names:
@@ -229,6 +259,9 @@ class StudyConfig(Config):
         for index, claim in enumerate(self.claims):
             for name in _variants_of(claim.test):
                 yield f"claims.{index}", name
+        for index, group in enumerate(self.groups):
+            for name in group.variants:
+                yield f"groups.{index}", name
 
 
 _OF_A_STUDENT = ("accuracy", "out_of_distribution")
