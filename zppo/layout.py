@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-RESERVED = frozenset({"store", "tmp", "prefect", "mlartifacts", "mlflow.db", "mlflow-server.log"})
+RESERVED = frozenset({"store", "studies", "tmp", "prefect", "mlartifacts", "mlflow.db", "mlflow-server.log"})
 """What else lies beside the runs; none of them names a run."""
 
 
@@ -63,6 +63,27 @@ class RunPaths:
     def promotion(self) -> str:
         """The promotion decision."""
         return f"{self.root}/promote"
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """Paths of one study, relative to the store's home; its runs lie beside all others."""
+
+    name: str
+
+    @property
+    def root(self) -> str:
+        """The study's own directory."""
+        return f"studies/{self.name}"
+
+    def record(self, run: str) -> str:
+        """What the study keeps of a finished run."""
+        return f"{self.root}/runs/{run}"
+
+    @property
+    def report(self) -> str:
+        """Tables and figures; a study that has it is finished."""
+        return f"{self.root}/report"
 
 
 def shared(stage: str, fingerprint: str) -> str:

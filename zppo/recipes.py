@@ -1,11 +1,12 @@
 """Recipes: YAML files that say what a run computes."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from schemas.config.run import RunConfig
 from schemas.errors import explain, nearest
@@ -45,14 +46,39 @@ def load_recipe(recipe: str, overrides: Iterable[str] = ()) -> RunConfig:
     Raises:
         InputError: The recipe is not there, is not YAML, or does not validate.
     """
-    path = _find(recipe)
+    path = find_file("recipe", recipe, shipped_recipes())
+    overrides = tuple(overrides)
+    settings = override(read_settings(path), overrides)
+    return resolve(settings, " ".join([str(path), *(f"--set {each}" for each in overrides)]))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings that a YAML file holds, not validated yet."""
     settings = _parse(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(settings, dict):
-        raise InputError(f"{path} holds {type(settings).__name__}; a recipe is a mapping of settings")
-    overrides = tuple(overrides)
-    for override in overrides:
-        _override(settings, override)
-    return resolve(settings, " ".join([str(path), *(f"--set {override}" for override in overrides)]))
+        raise InputError(f"{path} holds {type(settings).__name__}; expected a mapping of settings")
+    return settings
+
+
+def override(
+    settings: Mapping[str, Any], overrides: Iterable[str], values: Mapping[str, JsonValue] | None = None
+) -> dict[str, Any]:
+    """A copy of `settings` with some replaced; unknown keys are left for validation to name.
+
+    Args:
+        settings: Of a recipe.
+        overrides: Settings such as `method.tau=0.4`; values are YAML.
+        values: More of them after those, each value by its dotted key.
+    """
+    changed = deepcopy(dict(settings))
+    for each in overrides:
+        key, equals, text = each.partition("=")
+        if not equals or not all(key.strip().split(".")):
+            raise InputError(f"--set takes KEY=VALUE, such as method.tau=0.4, not {each!r}")
+        _replace(changed, key.strip(), _parse(text, f"--set {each}"), f"--set {each}")
+    for key, value in (values or {}).items():
+        _replace(changed, key, deepcopy(value), key)
+    return changed
 
 
 def resolve(settings: object, origin: str) -> RunConfig:
@@ -65,18 +91,16 @@ def resolve(settings: object, origin: str) -> RunConfig:
         raise InputError(f"the recipe {origin} is not valid:\n{lines}{hint}") from error
 
 
-def _find(recipe: str) -> Path:
-    if recipe.endswith((".yaml", ".yml")):
-        path = Path(recipe)
+def find_file(kind: str, name: str, shipped: Mapping[str, Path]) -> Path:
+    """The YAML file that a name or a path stands for; `kind` says in errors what it should be."""
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
         if not path.is_file():
-            raise InputError(
-                f"no recipe at {path}; give a YAML file or one of {', '.join(shipped_recipes())}"
-            )
+            raise InputError(f"no {kind} at {path}; give a YAML file or one of {', '.join(shipped)}")
         return path
-    shipped = shipped_recipes()
-    if recipe not in shipped:
-        raise InputError(f"no recipe is named {recipe!r}; {nearest(recipe, shipped)} (a path ends in .yaml)")
-    return shipped[recipe]
+    if name not in shipped:
+        raise InputError(f"no {kind} is named {name!r}; {nearest(name, shipped)} (a path ends in .yaml)")
+    return shipped[name]
 
 
 def _parse(text: str, origin: str) -> Any:
@@ -86,30 +110,26 @@ def _parse(text: str, origin: str) -> Any:
         raise InputError(f"{origin} is not valid YAML: {error}") from error
 
 
-def _override(settings: dict[str, Any], override: str) -> None:
-    """Write one `a.b=c` into `settings`; unknown keys are left for validation to name."""
-    path, equals, value = override.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise InputError(f"--set takes KEY=VALUE, such as method.tau=0.4, not {override!r}")
+def _replace(settings: dict[str, Any], path: str, value: Any, shown: str) -> None:
+    """Write a value at a dotted path; `shown` is the override in errors."""
+    *above, last = path.split(".")
     place: Any = settings
-    for key in keys[:-1]:
-        place = _step_into(place, key, override)
-    parsed = _parse(value, f"--set {override}")
+    for key in above:
+        place = _step_into(place, key, shown)
     if isinstance(place, list):
-        place[_index(place, keys[-1], override)] = parsed
+        place[_index(place, last, shown)] = value
     else:
-        place[keys[-1]] = parsed
+        place[last] = value
 
 
-def _step_into(place: Any, key: str, override: str) -> Any:
-    inner = place[_index(place, key, override)] if isinstance(place, list) else place.setdefault(key, {})
+def _step_into(place: Any, key: str, shown: str) -> Any:
+    inner = place[_index(place, key, shown)] if isinstance(place, list) else place.setdefault(key, {})
     if not isinstance(inner, dict | list):
-        raise InputError(f"--set {override}: {key!r} holds the value {inner!r}, it has no settings below it")
+        raise InputError(f"{shown}: {key!r} holds the value {inner!r}, it has no settings below it")
     return inner
 
 
-def _index(items: list[Any], key: str, override: str) -> int:
+def _index(items: list[Any], key: str, shown: str) -> int:
     if not key.isdigit() or int(key) >= len(items):
-        raise InputError(f"--set {override}: expected a position from 0 to {len(items) - 1}, got {key!r}")
+        raise InputError(f"{shown}: expected a position from 0 to {len(items) - 1}, got {key!r}")
     return int(key)

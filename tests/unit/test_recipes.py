@@ -58,7 +58,7 @@ def test_an_override_replaces_a_whole_part():
         ("data.sources.1.lenghts=[5]", "data.sources.1.lenghts: unknown setting of type 'pocket'"),
         ("learning_rate=1e-3", "did you mean 'learner.learning_rate'?"),
         ("method={type: grpo, replay_fraction: 0.2}", "unknown setting of type 'grpo' (only zppo, "),
-        ("method={tau: 0.2}", "`type` is missing; expected one of grpo,"),
+        ("method={tau: 0.2}", "`type` is missing; expected one of control_extra_plain,"),
         ("rounds=many", "rounds: expected a valid integer"),
         ("method.tau=1.5", "method.tau: expected less than or equal to 1; got 1.5"),
         ("learner.learning_rate=.nan", "learner.learning_rate: expected a finite number"),
@@ -98,7 +98,7 @@ def test_an_unknown_recipe_is_refused_with_the_nearest_name(tmp_path):
 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
-    with pytest.raises(InputError, match="a recipe is a mapping"):
+    with pytest.raises(InputError, match="expected a mapping of settings"):
         load_recipe(str(tmp_path / "list.yaml"))
 
 

@@ -1,0 +1,1 @@
+"""A study: the same recipe under many methods, settings and seeds, and what comes out."""
