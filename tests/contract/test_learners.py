@@ -1,112 +1,166 @@
-"""What every adapter of the `Learner` port, and its fake, must do."""
+"""What every adapter of the `Learner` port, and its fake, must do with either kind of rows."""
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.learner import UnigramLearner
-from tests.learning import random_rows, tiny_learner
+from tests.learning import distillation_rows, random_rows, tiny_distiller, tiny_learner
 from tests.tiny import VOCABULARY
 from zppo.errors import EngineError, StoreError
-from zppo.ports import Learner, MiniBatch, PolicyRow
+from zppo.ports import DistillationRow, Learner, MiniBatch, PolicyRow
 
-ROWS = random_rows(9)
-BATCH = MiniBatch(tuple(ROWS))
-
-MakeLearner = Callable[[], Learner]
+Rows = list[PolicyRow] | list[DistillationRow]
 
 
-@pytest.fixture(params=["fake", "torch"])
-def make_learner(request: pytest.FixtureRequest) -> MakeLearner:
-    """Makes learners that start with the same weights."""
-    return tiny_learner if request.param == "torch" else lambda: UnigramLearner(VOCABULARY)
+@dataclass(frozen=True)
+class Job:
+    """A learner and the kind of rows that it learns from."""
+
+    make: Callable[[], Learner]
+    """Learners that start with the same weights."""
+    draw: Callable[[int, int], Rows]
+    """So many rows of a seed; some have no gradient."""
+    distils: bool
+
+    def batch(self, seed: int = 0) -> MiniBatch:
+        return MiniBatch(tuple(self.draw(9, seed)))  # type: ignore[arg-type]
+
+    def scaled(self, value: float, rows: slice = slice(None)) -> MiniBatch:
+        """The batch with another advantage, or weight, in some rows."""
+        scaled: list[PolicyRow | DistillationRow] = list(self.batch().rows)
+        scaled[rows] = [scale(row, value) for row in scaled[rows]]
+        return MiniBatch(tuple(scaled))  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def learner(make_learner: MakeLearner) -> Learner:
-    return make_learner()
+def scale(row: PolicyRow | DistillationRow, value: float) -> PolicyRow | DistillationRow:
+    return replace(row, advantage=value) if isinstance(row, PolicyRow) else replace(row, weight=value)
 
 
-def with_advantage(rows: list[PolicyRow], advantage: float) -> MiniBatch:
-    return MiniBatch(tuple(replace(row, advantage=advantage) for row in rows))
+def learns_from(row: PolicyRow | DistillationRow) -> bool:
+    return (row.advantage if isinstance(row, PolicyRow) else row.weight) != 0.0
 
 
-def test_logprobs_come_in_the_order_of_rows_and_tokens(learner: Learner) -> None:
-    together = learner.logprobs(ROWS)
-    assert [len(logprobs) for logprobs in together] == [len(row.response_ids) for row in ROWS]
+def fake() -> UnigramLearner:
+    return UnigramLearner(VOCABULARY)
+
+
+JOBS = {
+    "policy, fake": Job(fake, random_rows, distils=False),
+    "policy, torch": Job(tiny_learner, random_rows, distils=False),
+    "distillation, fake": Job(fake, distillation_rows, distils=True),
+    "distillation, torch": Job(tiny_distiller, distillation_rows, distils=True),
+}
+
+
+@pytest.fixture(params=list(JOBS.values()), ids=list(JOBS))
+def job(request: pytest.FixtureRequest) -> Job:
+    result: Job = request.param
+    return result
+
+
+def lengths(rows: Sequence[PolicyRow | DistillationRow]) -> list[int]:
+    return [len(row.response_ids) for row in rows]
+
+
+def test_logprobs_come_in_the_order_of_rows_and_tokens(job: Job) -> None:
+    learner, rows = job.make(), job.batch().rows
+    together = learner.logprobs(rows)
+    assert [len(logprobs) for logprobs in together] == lengths(rows)
     assert all(logprob < 0 for logprobs in together for logprob in logprobs)
-    for row, expected in zip(ROWS, together, strict=True):
+    for row, expected in zip(rows, together, strict=True):
         (alone,) = learner.logprobs([row])
         assert alone == pytest.approx(expected, abs=1e-5)
 
 
-def test_no_rows_have_no_logprobs(learner: Learner) -> None:
-    assert learner.logprobs([]) == []
+def test_no_rows_have_no_logprobs(job: Job) -> None:
+    assert job.make().logprobs([]) == []
 
 
-def test_logprobs_change_no_weights(learner: Learner) -> None:
-    assert learner.logprobs(ROWS) == learner.logprobs(ROWS)
+def test_logprobs_change_no_weights(job: Job) -> None:
+    learner, rows = job.make(), job.batch().rows
+    assert learner.logprobs(rows) == learner.logprobs(rows)
 
 
+@pytest.mark.parametrize("job", [JOBS["policy, fake"], JOBS["policy, torch"]], ids=["fake", "torch"])
 @pytest.mark.parametrize("advantage", [1.0, -1.0])
-def test_an_update_moves_the_probability_of_a_response_with_its_advantage(
-    learner: Learner, advantage: float
-) -> None:
-    row = replace(ROWS[0], advantage=advantage)
+def test_an_update_moves_the_probability_of_a_response_with_its_advantage(job: Job, advantage: float) -> None:
+    learner, row = job.make(), random_rows(1)[0]
     (before,) = learner.logprobs([row])
-    learner.update(MiniBatch((replace(row, old_logprobs=before),)))
+    learner.update(MiniBatch((replace(row, advantage=advantage, old_logprobs=before),)))
     (after,) = learner.logprobs([row])
     assert (sum(after) - sum(before)) * advantage > 0
 
 
-def test_statistics_count_all_tokens_and_those_with_an_advantage(learner: Learner) -> None:
-    statistics = learner.update(BATCH)
-    assert statistics.tokens == sum(len(row.response_ids) for row in ROWS)
-    assert statistics.active_tokens == sum(len(row.response_ids) for row in ROWS if row.advantage)
+@pytest.mark.parametrize(
+    "job", [JOBS["distillation, fake"], JOBS["distillation, torch"]], ids=["fake", "torch"]
+)
+def test_updates_bring_the_student_closer_to_the_teacher(job: Job) -> None:
+    learner = job.make()
+    losses = [learner.update(job.batch()).loss for _ in range(5)]
+    assert losses == sorted(losses, reverse=True)
+    assert 0 < losses[-1] < losses[0] <= math.log(2) * sum(row.weight for row in distillation_rows(9))
+
+
+def test_statistics_count_all_tokens_and_those_with_a_gradient(job: Job) -> None:
+    rows = job.batch().rows
+    statistics = job.make().update(job.batch())
+    assert statistics.tokens == sum(lengths(rows))
+    assert statistics.active_tokens == sum(lengths([row for row in rows if learns_from(row)]))
     assert 0 < statistics.entropy <= math.log(VOCABULARY) + 1e-6
     assert statistics.grad_norm > 0
 
 
-def test_without_an_advantage_nothing_changes(learner: Learner) -> None:
-    before = learner.logprobs(ROWS)
-    statistics = learner.update(with_advantage(ROWS, 0.0))
-    assert learner.logprobs(ROWS) == before
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_distillation_alone_reports_no_clipping(job: Job, value: float) -> None:
+    statistics = job.make().update(job.scaled(value))
+    fractions = (statistics.clip_low_fraction, statistics.clip_high_fraction, statistics.dual_clip_fraction)
+    assert all((fraction is None) == job.distils for fraction in fractions)
+
+
+def test_without_an_advantage_or_a_weight_nothing_changes(job: Job) -> None:
+    learner, rows = job.make(), job.batch().rows
+    before = learner.logprobs(rows)
+    statistics = learner.update(job.scaled(0.0))
+    assert learner.logprobs(rows) == before
     assert (statistics.loss, statistics.grad_norm, statistics.active_tokens) == (0.0, 0.0, 0)
+    learner.update(job.batch())  # nor does it leave a trace in the optimizer
+    untouched = job.make()
+    untouched.update(job.batch())
+    assert learner.logprobs(rows) == untouched.logprobs(rows)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_not_finite_raises_names_the_rollout_and_changes_nothing(
-    make_learner: MakeLearner, value: float
+    job: Job, value: float
 ) -> None:
-    learner, untouched = make_learner(), make_learner()
-    bad = replace(ROWS[4], advantage=value)
-    with pytest.raises(EngineError, match=bad.rollout):
-        learner.update(MiniBatch((*ROWS[:4], bad, *ROWS[5:])))
-    assert learner.logprobs(ROWS) == untouched.logprobs(ROWS)
-    learner.update(BATCH)
-    untouched.update(BATCH)
-    assert learner.logprobs(ROWS) == untouched.logprobs(ROWS)
+    learner, untouched = job.make(), job.make()
+    batch = job.batch()
+    with pytest.raises(EngineError, match=batch.rows[4].rollout):
+        learner.update(job.scaled(value, slice(4, 5)))
+    assert learner.logprobs(batch.rows) == untouched.logprobs(batch.rows)
+    learner.update(batch)
+    untouched.update(batch)
+    assert learner.logprobs(batch.rows) == untouched.logprobs(batch.rows)
 
 
-def test_going_on_from_a_checkpoint_equals_never_having_stopped(
-    make_learner: MakeLearner, tmp_path: Path
-) -> None:
-    learner, restored = make_learner(), make_learner()
-    learner.update(BATCH)
+def test_going_on_from_a_checkpoint_equals_never_having_stopped(job: Job, tmp_path: Path) -> None:
+    learner, restored = job.make(), job.make()
+    learner.update(job.batch())
     learner.save(tmp_path / "checkpoint")
-    restored.update(with_advantage(ROWS, -3.0))  # leaves other weights and moments, to be replaced
+    restored.update(job.scaled(-3.0))  # leaves other weights and moments, to be replaced
     restored.load(tmp_path / "checkpoint")
     for seed in (1, 2):
-        batch = MiniBatch(tuple(random_rows(5, seed)))
-        assert restored.update(batch) == learner.update(batch)
-    assert restored.logprobs(ROWS) == learner.logprobs(ROWS)
+        assert restored.update(job.batch(seed)) == learner.update(job.batch(seed))
+    assert restored.logprobs(job.batch().rows) == learner.logprobs(job.batch().rows)
 
 
-def test_a_missing_checkpoint_raises_and_changes_nothing(learner: Learner, tmp_path: Path) -> None:
-    before = learner.logprobs(ROWS)
+def test_a_missing_checkpoint_raises_and_changes_nothing(job: Job, tmp_path: Path) -> None:
+    learner, rows = job.make(), job.batch().rows
+    before = learner.logprobs(rows)
     with pytest.raises(StoreError):
         learner.load(tmp_path / "nothing here")
-    assert learner.logprobs(ROWS) == before
+    assert learner.logprobs(rows) == before

@@ -12,18 +12,14 @@ from zppo.ports import DistillationRow, MiniBatch, PolicyRow, TrainingRow, Updat
 class UnigramLearner:
     """`Learner` whose policy ignores the context.
 
-    Gradient descent on REINFORCE for policy rows, and on the divergence from a fixed distribution, the
-    teacher, for distillation rows.
+    Gradient descent on REINFORCE for policy rows, and on the divergence from a fixed distribution for
+    distillation rows.
     """
 
-    def __init__(
-        self, vocabulary: int, learning_rate: float = 0.5, teacher: Sequence[float] | None = None
-    ) -> None:
+    def __init__(self, vocabulary: int, learning_rate: float = 0.5) -> None:
         self.logits = [0.0] * vocabulary
         self._learning_rate = learning_rate
-        self._teacher = teacher or [
-            2 * (token + 1) / (vocabulary * (vocabulary + 1)) for token in range(vocabulary)
-        ]
+        self._teacher = [2 * rank / (vocabulary * (vocabulary + 1)) for rank in range(1, vocabulary + 1)]
         self.batches: list[MiniBatch] = []
         """Every mini-batch of an update so far, in order."""
 
