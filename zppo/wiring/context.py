@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
 from schemas.config.data import DataConfig
+from schemas.config.method import OffPolicy, OnPolicy
 from schemas.config.models import EngineConfig, ModelConfig
 from schemas.config.run import RunConfig, Runtime
 from schemas.config.teacher import ModelTeacher
@@ -19,6 +20,7 @@ from zppo.graders.rules import RuleGrader
 from zppo.layout import RunPaths
 from zppo.methods.base import TrainingMethod
 from zppo.methods.choose import choose_method
+from zppo.models.vocabulary import check_same_vocabulary
 from zppo.progress import Progress, choose_progress
 from zppo.rendering import load_templates, templates_digest
 from zppo.runs import RUN_FILE, read_run, run_names
@@ -109,7 +111,7 @@ def open_run(config: RunConfig, name: str, runtime: Runtime) -> Iterator[RunCont
     """Open a new run, or one that exists, and hold it until the block ends.
 
     Raises:
-        InputError: A model or template set cannot be found.
+        InputError: A model or template set cannot be found, or the teacher does not fit the method.
         StoreError: Another process holds the run, or it was made from another recipe; the message lists
             what changed.
     """
@@ -122,10 +124,23 @@ def open_run(config: RunConfig, name: str, runtime: Runtime) -> Iterator[RunCont
         )
         manifest = store.find(paths.manifest, identity)
         if manifest is None:
+            _check_distillation(record, runtime)
             with store.commit(paths.manifest, identity) as staging:
                 (staging.directory / RUN_FILE).write_text(record.model_dump_json(indent=1))
             manifest = staging.manifest
         yield RunContext(record, manifest, runtime, store, stack)
+
+
+def _check_distillation(record: RunRecord, runtime: Runtime) -> None:
+    """Refuse a teacher whose logits cannot be compared with the student's."""
+    recipe = record.recipe
+    if not isinstance(recipe.method, OffPolicy | OnPolicy):
+        return
+    assert isinstance(recipe.teacher, ModelTeacher), "the recipe's check demands it"
+    assert record.teacher is not None, "a teacher model is pinned"
+    student = LoadedModel(recipe.student, record.student, recipe.engine, recipe, runtime)
+    teacher = LoadedModel(recipe.teacher.model, record.teacher, recipe.teacher.engine, recipe, runtime)
+    check_same_vocabulary(student.vocabulary, teacher.vocabulary)
 
 
 def grading_processes() -> int:

@@ -20,6 +20,7 @@ from zppo.models.loading import (
     pick_device,
     resolve,
 )
+from zppo.models.vocabulary import Vocabulary, logits_width
 from zppo.wiring.registry import is_registry_name, resolve_version, version_directory
 
 SMALL_PARAMETERS = 20_000_000
@@ -87,6 +88,12 @@ class LoadedModel:
         backend = getattr(tokenizer, "backend_tokenizer", None)
         text = backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
         return hashlib.sha256(f"{text}\0{tokenizer.chat_template}".encode()).hexdigest()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What its logits stand for; reads no weights."""
+        width = logits_width(self.config, self._reference)
+        return Vocabulary(self.config.model, self.tokenizer.tokenizer, width)
 
     @property
     def special_tokens(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from schemas.report import RoundTimings, StepReport
 from zppo.core.objective import ClipBounds
 from zppo.data.order import round_positions, sample_positions
 from zppo.data.table import QuestionTable, read_questions
-from zppo.learners.objectives import PolicyObjective
+from zppo.learners.objectives import DistillationObjective, Objective, PolicyObjective
 from zppo.learners.torch import TorchLearner
 from zppo.methods.base import Collector
 from zppo.phases import Phases
@@ -122,16 +122,23 @@ def _collector(run: RunContext, pool: str, questions: QuestionTable, phases: Pha
 
 
 def _learner(run: RunContext) -> TorchLearner:
-    gradient = run.config.method
-    assert isinstance(gradient, PolicyGradient)
-    bounds = ClipBounds(gradient.clip_low, gradient.clip_high, gradient.dual_clip)
+    temperature = run.config.sampling.temperature
     return TorchLearner(
         run.student.module,
         run.student.tokenizer.tokenizer,
         run.config.learner,
-        PolicyObjective(bounds, run.config.sampling.temperature),
-        run.config.sampling.temperature,
+        _objective(run, temperature),
+        temperature,
     )
+
+
+def _objective(run: RunContext, temperature: float) -> Objective:
+    """What the updates of the recipe's method minimise."""
+    method = run.config.method
+    if isinstance(method, PolicyGradient):
+        return PolicyObjective(ClipBounds(method.clip_low, method.clip_high, method.dual_clip), temperature)
+    assert run.teacher is not None, "the recipe's check demands a teacher model for distillation"
+    return DistillationObjective(run.teacher.module)
 
 
 def _note(report: StepReport) -> str:
