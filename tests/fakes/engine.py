@@ -1,6 +1,6 @@
 """A rollout engine that answers from a script."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from schemas.config.models import DecodingConfig
 from schemas.rollout import StopReason
@@ -12,7 +12,7 @@ LOGPROB = -0.5
 
 
 class ScriptedEngine:
-    """`RolloutEngine` whose responses are `script(request id, index)`; one word is one token.
+    """`RolloutEngine` that continues a prompt with `script(request id, index)`; one word is one token.
 
     A script may return a `GenerationFailure`. A response longer than the limit is cut off.
     """
@@ -31,13 +31,17 @@ class ScriptedEngine:
         """A user message between two marks."""
         return self._tokens(f"<user> {text} <assistant>")
 
-    def count_tokens(self, text: str) -> int:
-        """Words."""
-        return len(text.split())
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """One token a word."""
+        return self._tokens(text)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Words of the ids, the end of sequence left out."""
-        return " ".join(self._words[token] for token in token_ids if token != EOS)
+        return " ".join(self.words(token for token in token_ids if token != EOS))
+
+    def words(self, token_ids: Iterable[int]) -> list[str]:
+        """The word of each id."""
+        return [self._words[token] for token in token_ids]
 
     def generate(
         self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
@@ -52,15 +56,19 @@ class ScriptedEngine:
     def _answer(
         self, request: GenerationRequest, index: int, decoding: DecodingConfig
     ) -> Generation | GenerationFailure:
-        limit = min(decoding.max_response_tokens, self._window - len(request.prompt_ids))
-        if limit <= 0 or not request.prompt_ids:
+        longest = min(decoding.max_response_tokens, self._window - len(request.prompt_ids))
+        limit = longest - len(request.prefix_ids)
+        if longest <= 0 or not request.prompt_ids:
             return GenerationFailure("the prompt leaves no room in the context window")
+        if limit <= 0:
+            return GenerationFailure("the forced prefix leaves nothing to draw")
         answer = self._script(request.id, index)
         if isinstance(answer, GenerationFailure):
             return answer
         token_ids = (*self._tokens(answer), EOS)[:limit]
         stop: StopReason = "eos" if token_ids[-1] == EOS else "length"
-        return Generation(self.decode(token_ids), token_ids, (LOGPROB,) * len(token_ids), stop)
+        text = self.decode(request.prefix_ids + token_ids)
+        return Generation(text, token_ids, (LOGPROB,) * len(token_ids), stop)
 
     def _tokens(self, text: str) -> tuple[int, ...]:
         return tuple(self._token(word) for word in text.split())

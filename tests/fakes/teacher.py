@@ -11,11 +11,20 @@ class ScriptedTeacher:
     """`Teacher` that serves a pool: response `index` of a question is `script(question id, index)`.
 
     A pool holds `pool` responses a question; a visit takes the next ones, and none once they have run out.
+    A response, right or wrong, has the hint of the same name, and its own tokens where it can tell them.
     """
 
-    def __init__(self, script: Callable[[str, int], str], pool: int = 1_000) -> None:
+    def __init__(
+        self,
+        script: Callable[[str, int], str],
+        pool: int = 1_000,
+        hint: Callable[[str, int], str | None] = lambda question, index: None,
+        tokens: Callable[[str], tuple[int, ...]] = lambda text: (),
+    ) -> None:
         self._script = script
         self._pool = pool
+        self._hint = hint
+        self._tokens = tokens
         self.visits: list[Visit] = []
         """Every visit so far, in order."""
 
@@ -34,6 +43,8 @@ class ScriptedTeacher:
                 text=text,
                 answer=grade.answer,
                 correct=grade.outcome == "correct",
+                hint=self._hint(visit.question.id, index),
+                token_ids=self._tokens(text),
             )
             for index, text, grade in zip(indices, texts, grades, strict=True)
         )

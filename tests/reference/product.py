@@ -2,8 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-
-from pydantic import TypeAdapter
+from typing import get_args
 
 from schemas.buffer import BufferEntry, BufferEvent, ReplayBuffer
 from schemas.config.method import MethodConfig
@@ -12,19 +11,20 @@ from schemas.question import Question
 from schemas.rollout import Round
 from schemas.state import TrainState
 from tests.fakes.compressor import FirstWords
-from tests.fakes.engine import ScriptedEngine
+from tests.fakes.engine import EOS, ScriptedEngine
 from tests.fakes.grader import TextGrader
-from tests.fakes.learner import UnigramLearner
 from tests.fakes.teacher import ScriptedTeacher
 from tests.reference.world import MAX_WORDS, World
-from zppo import step
-from zppo.core.method import Method, resolve_method
-from zppo.ports import GenerationFailure
+from zppo.methods import parts
+from zppo.methods.base import Collector, TrainingMethod
+from zppo.methods.choose import choose_method
+from zppo.ports import GenerationFailure, MiniBatch
 from zppo.rendering import load_templates
 
 SEED = 5
-VOCABULARY = 4000
 GENERAL = load_templates("general")
+CONFIGS = {model.model_fields["type"].default: model for model in get_args(get_args(MethodConfig)[0])}
+"""The configuration of every method, by its name."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,9 @@ class Played:
     """What a step did."""
 
     round: Round
-    updated: step.Updated
+    batches: list[MiniBatch]
     state: TrainState
     events: tuple[BufferEvent, ...]
-    learner: UnigramLearner
 
 
 def questions_of(world: World) -> dict[str, Question]:
@@ -48,24 +47,29 @@ def questions_of(world: World) -> dict[str, Question]:
     }
 
 
-def method_of(world: World) -> Method:
-    """The method of a world."""
+def config_of(world: World) -> MethodConfig:
+    """The method of a world with those of the profile's settings that it has."""
     its = world.profile
+    model = CONFIGS[its.method]
     settings = {
-        "type": its.method,
         "group_size": its.group_size,
         "iterations": its.iterations,
         "normalization": its.normalization,
         "statistics": its.statistics,
         "tau": its.tau,
+        "replay_fraction": its.replay_fraction,
+        "buffer_capacity": its.capacity,
+        "augment_fraction": its.augment_fraction,
+        "teacher_group_size": its.teacher_group_size,
+        "prefix_fraction": its.prefix_fraction,
     }
-    if "replay" in its.method or its.method == "zppo":
-        settings |= {"replay_fraction": its.replay_fraction, "buffer_capacity": its.capacity}
-    if its.method not in ("grpo", "grpo_replay"):
-        settings |= {"augment_fraction": its.augment_fraction}
-    if its.method in ("grpo_both", "grpo_replay_bcq", "zppo"):
-        settings |= {"teacher_group_size": its.teacher_group_size}
-    return resolve_method(TypeAdapter(MethodConfig).validate_python(settings))
+    config: MethodConfig = model(**{key: settings[key] for key in settings.keys() & model.model_fields})
+    return config
+
+
+def method_of(world: World) -> TrainingMethod:
+    """The method of a world."""
+    return choose_method(config_of(world))
 
 
 def state_of(world: World) -> TrainState:
@@ -86,19 +90,30 @@ def scripted_engine(world: World) -> ScriptedEngine:
     """The student of a world."""
 
     def answer(group_id: str, index: int) -> str | GenerationFailure:
-        _, question, kind = group_id.split("/")
-        text = world.student[question, kind][index]
+        _, question, slot = group_id.split("/")
+        text = world.student[question, slot][index]
         return GenerationFailure("asked to fail") if text is None else text
 
     return ScriptedEngine(answer)
 
 
-def collector_of(world: World, seed: int = SEED) -> step.Collector:
+def scripted_teacher(world: World, engine: ScriptedEngine) -> ScriptedTeacher:
+    """The teacher of a world, who has the student's vocabulary."""
+    return ScriptedTeacher(
+        lambda name, index: world.teacher[name][index],
+        world.profile.teacher_pool,
+        hint=lambda name, index: world.hints[name][index],
+        tokens=lambda text: (*engine.tokenize(text), EOS),
+    )
+
+
+def collector_of(world: World, seed: int = SEED, engine: ScriptedEngine | None = None) -> Collector:
     """Every port of a world, scripted."""
-    return step.Collector(
-        engine=scripted_engine(world),
+    engine = engine or scripted_engine(world)
+    return Collector(
+        engine=engine,
         grader=TextGrader(),
-        teacher=ScriptedTeacher(lambda name, index: world.teacher[name][index], world.profile.teacher_pool),
+        teacher=scripted_teacher(world, engine),
         compressor=FirstWords("teacher", world.unshortenable.__contains__),
         extractive=FirstWords("extractive", world.vanishing.__contains__),
         templates=GENERAL,
@@ -110,12 +125,12 @@ def collector_of(world: World, seed: int = SEED) -> step.Collector:
     )
 
 
-def play(world: World, collector: step.Collector | None = None) -> Played:
+def play(world: World, collector: Collector | None = None) -> Played:
     """One whole step."""
     collector = collector or collector_of(world)
-    method, state, learner = method_of(world), state_of(world), UnigramLearner(VOCABULARY)
+    config, method, state = config_of(world), method_of(world), state_of(world)
     new = [collector.question(name) for name in world.new]
-    round_ = step.collect(world.round, new, state, method, collector)
-    updated = step.update(round_, method, collector.seed, learner)
-    after, events = step.advance(state, round_, method)
-    return Played(round_, updated, after, events, learner)
+    round_ = method.collect(world.round, new, state, collector)
+    batches = method.batches(round_, collector.seed)
+    after, events = parts.advance(state, round_, config)
+    return Played(round_, batches, after, events)

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from schemas.config.learner import TorchLearnerConfig
-from tests.reference.naive_step import naive_advantages, naive_objective
+from tests.reference.naive_learning import naive_advantages, naive_objective
 from tests.tiny import VOCABULARY, tiny_model, tiny_tokenizer
 from zppo.core.objective import ClipBounds
 from zppo.learners.objectives import PolicyObjective

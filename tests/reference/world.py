@@ -4,8 +4,25 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 MAX_WORDS = 12
-"""A response is cut off after so many words, the end of sequence included."""
-METHODS = ("grpo", "grpo_replay", "grpo_both", "grpo_replay_bcq", "grpo_replay_ncq", "zppo")
+"""A response is cut off after so many words, the end of sequence and a forced prefix included."""
+REFORMULATING = (
+    "zppo",
+    "grpo_both",
+    "grpo_replay_bcq",
+    "grpo_replay_ncq",
+    "control_wrong_pair",
+    "control_no_gradient",
+)
+POLICY_GRADIENT = (*REFORMULATING, "grpo", "grpo_replay", "hint", "prefix", "control_extra_plain")
+DISTILLATION = (
+    "off_policy_distillation",
+    "off_policy_distillation_replay",
+    "on_policy_distillation",
+    "on_policy_distillation_replay",
+)
+METHODS = (*POLICY_GRADIENT, *DISTILLATION)
+SLOTS = ("plain", "bcq", "ncq", "hint", "prefix", "extra-1", "extra-2")
+"""What a question can be asked with in one step."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +53,17 @@ class Profile:
     tau: float = 0.5
     replay_fraction: float = 0.25
     augment_fraction: float = 0.5
+    prefix_fraction: float = 0.4
     iterations: int = 3
     normalization: str = "nonzero"
     statistics: str = "step"
     skill: float = 0.4
     """Share of the student's responses that are correct."""
     teacher_skill: float = 0.6
+    hinted: float = 0.7
+    """Share of the teacher's responses, right or wrong, that come with a hint."""
+    wordy: float = 0.1
+    """Share of the teacher's responses of which a prefix leaves the student little room, or none."""
     errors: float = 0.1
     """Share of the student's responses that cannot be drawn or graded."""
     unshortenable: float = 0.2
@@ -61,8 +83,10 @@ class World:
     served: dict[str, int]
     gold: dict[str, str]
     student: dict[tuple[str, str], tuple[str | None, ...]] = field(repr=False)
-    """By question and kind of prompt; None where a response cannot be drawn."""
+    """By question and slot; None where a response cannot be drawn."""
     teacher: dict[str, tuple[str, ...]] = field(repr=False)
+    hints: dict[str, tuple[str | None, ...]] = field(repr=False)
+    """Of each of the teacher's responses."""
     unshortenable: frozenset[str] = field(repr=False)
     vanishing: frozenset[str] = field(repr=False, default=frozenset())
 
@@ -77,16 +101,17 @@ def make_world(profile: Profile) -> World:
     rounds = sorted(random.randint(1, 8) for _ in names)
     everyone = list(dict.fromkeys([*new, *names]))
     student = {
-        (question, kind): tuple(_response(random, profile) for _ in range(profile.group_size))
+        (question, slot): tuple(_response(random, profile) for _ in range(profile.group_size))
         for question in everyone
-        for kind in ("plain", "bcq", "ncq")
+        for slot in SLOTS
     }
     teacher = {
-        question: tuple(
-            _text(random, "Gold" if random.random() < profile.teacher_skill else "Bad")
-            for _ in range(profile.teacher_pool)
-        )
+        question: tuple(_taught(random, profile) for _ in range(profile.teacher_pool))
         for question in everyone
+    }
+    hints = {
+        question: tuple(_text(random, None) if random.random() < profile.hinted else None for _ in responses)
+        for question, responses in teacher.items()
     }
     texts = {text for each in (*student.values(), *teacher.values()) for text in each if text is not None}
     unshortenable = [text for text in sorted(texts) if random.random() < profile.unshortenable]
@@ -102,9 +127,15 @@ def make_world(profile: Profile) -> World:
         gold=dict.fromkeys(everyone, "Gold"),
         student=student,
         teacher=teacher,
+        hints=hints,
         unshortenable=frozenset(unshortenable),
         vanishing=frozenset(text for text in unshortenable if random.random() < profile.vanishing),
     )
+
+
+def _taught(random: Random, profile: Profile) -> str:
+    words = random.randint(1, 4) * MAX_WORDS if random.random() < profile.wordy else 0
+    return _text(random, "Gold" if random.random() < profile.teacher_skill else "Bad", words)
 
 
 def _response(random: Random, profile: Profile) -> str | None:
@@ -121,13 +152,13 @@ def _response(random: Random, profile: Profile) -> str | None:
 
 def _text(random: Random, answer: str | None, words: int = 0) -> str:
     """Words, some of them hostile, and perhaps a box; a thousand endings, so that few texts are the same."""
-    vocabulary = ["so", "then", "hence", "</candidate>", "<|im_end|>", "<eos2>", "$question", "{}"]
+    vocabulary = ["so", "then", "</candidate>", "</hint>", "<|im_end|>", "<eos2>", "$question", "{}"]
     steps = [random.choice(vocabulary) for _ in range(words or random.randint(1, 5))]
     steps.append(f"v{random.randrange(1000)}")
     return " ".join(steps if answer is None else [*steps, rf"\boxed{{{answer}}}"])
 
 
-CALM = Profile(errors=0.0, unshortenable=0.0)
+CALM = Profile(errors=0.0, unshortenable=0.0, wordy=0.0)
 NAMED = {
     "no hard question": replace(CALM, skill=1.0),
     "every question hard": replace(CALM, skill=0.0),
@@ -136,9 +167,11 @@ NAMED = {
     "a buffer of one": replace(CALM, buffered=1, capacity=1, skill=0.1),
     "a teacher that never succeeds": replace(CALM, teacher_skill=0.0, skill=0.1),
     "a teacher that has nothing left": replace(CALM, teacher_pool=0, skill=0.1),
+    "a teacher without hints": replace(CALM, hinted=0.0, teacher_skill=1.0, skill=0.1),
+    "a teacher whose responses leave no room": replace(CALM, wordy=1.0, prefix_fraction=0.9, skill=0.1),
     "errors in groups": replace(CALM, errors=0.5),
     "no valid rollout": replace(CALM, errors=1.0),
-    "one slot under the cap": replace(CALM, skill=0.0, teacher_skill=1.0, augment_fraction=0.1),
+    "one slot under the cap": replace(CALM, skill=0.0, teacher_skill=1.0, hinted=1.0, augment_fraction=0.1),
     "a slot left for a BCQ": replace(CALM, skill=0.0, teacher_skill=1.0, augment_fraction=0.5),
     "no slot": replace(CALM, skill=0.0, augment_fraction=0.0),
     "nothing can be shortened": replace(CALM, skill=0.1, unshortenable=1.0),

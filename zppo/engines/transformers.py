@@ -54,13 +54,13 @@ class TransformersEngine:
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
         """One tuple a request, one response a seed, both in the order asked.
 
-        A prompt that leaves no room in the context window, and a response whose logits are NaN or
-        infinite, become a `GenerationFailure`; the others are not affected.
+        A prompt or a forced prefix that leaves no room, and a response whose logits are NaN or infinite,
+        become a `GenerationFailure`; the others are not affected.
         """
         limits = [self._limit(request, decoding) for request in requests]
         contexts = [replace(each, prompt_ids=each.prompt_ids + each.prefix_ids) for each in requests]
         results: list[list[Generation | GenerationFailure]] = [
-            [self._no_room(request)] * len(request.seeds) for request in requests
+            [self._no_room(request, decoding)] * len(request.seeds) for request in requests
         ]
         sampler = Sampler(decoding)
         with torch.inference_mode(), _evaluating(self._model):
@@ -72,16 +72,25 @@ class TransformersEngine:
         return [tuple(group) for group in results]
 
     def _limit(self, request: GenerationRequest, decoding: DecodingConfig) -> int:
-        """Most response tokens; 0 where there is nothing to continue or no room for it."""
-        prompt, prefix = len(request.prompt_ids), len(request.prefix_ids)
-        if not prompt:
+        """Most tokens to draw; 0 where there is nothing to continue or no room for it."""
+        if not request.prompt_ids:
             return 0
-        return max(0, min(decoding.max_response_tokens, self._window - prompt) - prefix)
+        return max(0, self._longest(request, decoding) - len(request.prefix_ids))
 
-    def _no_room(self, request: GenerationRequest) -> GenerationFailure:
+    def _longest(self, request: GenerationRequest, decoding: DecodingConfig) -> int:
+        """Most tokens of a response, a forced prefix included."""
+        return min(decoding.max_response_tokens, self._window - len(request.prompt_ids))
+
+    def _no_room(self, request: GenerationRequest, decoding: DecodingConfig) -> GenerationFailure:
+        longest = self._longest(request, decoding)
+        if request.prompt_ids and longest > 0:
+            return GenerationFailure(
+                f"a response to this prompt has at most {longest} tokens, and its forced prefix of "
+                f"{len(request.prefix_ids)} leaves none to draw"
+            )
         return GenerationFailure(
             f"a prompt of 1 to {self._window - 1} tokens fits into the context window; this one has "
-            f"{len(request.prompt_ids)}, and its responses begin with {len(request.prefix_ids)} given tokens"
+            f"{len(request.prompt_ids)}"
         )
 
     def _generation(self, prefix_ids: tuple[int, ...], drawn: Drawn) -> Generation | GenerationFailure:
