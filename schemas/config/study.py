@@ -122,6 +122,10 @@ class DifferenceTest(Config):
 
     @model_validator(mode="after")
     def _base_has_the_measure(self) -> Self:
+        if self.larger == self.smaller:
+            raise ValueError(
+                f"larger and smaller are both {self.larger!r}; name two variants, or one and base"
+            )
         if BASE in (self.larger, self.smaller) and self.measure not in _OF_A_STUDENT:
             raise ValueError(f"the base student has no {self.measure!r}, only {_listed(_OF_A_STUDENT)}")
         return self

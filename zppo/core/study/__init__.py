@@ -1,0 +1,1 @@
+"""What a study shows: pure functions from its runs' records to estimates, differences and verdicts."""
