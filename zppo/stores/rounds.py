@@ -1,5 +1,7 @@
 """The files of a round: `round.json` (prompts and groups) and `rollouts.parquet` (what was sampled).
 
+Off-policy distillation adds `demonstrations.parquet` (what the teacher sampled).
+
 One row of `rollouts.parquet` is one rollout or one failure, in the order of the groups, the rollouts of a
 group before its failures. A row with a `cause` is a failure: it has no tokens, answer or reward.
 """
@@ -13,10 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
-from schemas.rollout import Failure, Group, Rollout, Round
+from schemas.rollout import Demonstration, Failure, Group, Rollout, Round, ServedResponses
 
-ROUND, ROLLOUTS = "round.json", "rollouts.parquet"
+ROUND, ROLLOUTS, DEMONSTRATIONS = "round.json", "rollouts.parquet", "demonstrations.parquet"
 
 ROLLOUT_SCHEMA = pa.schema(
     [
@@ -32,13 +35,25 @@ ROLLOUT_SCHEMA = pa.schema(
         pa.field("cause", pa.string()),  # null for rollouts
     ]
 )
+DEMONSTRATION_SCHEMA = pa.schema(
+    [
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("token_ids", pa.list_(pa.int32()), nullable=False),
+    ]
+)
 
 
 def write_round(directory: Path, round_: Round) -> None:
-    """Write both files into `directory`. The log-probabilities must be float32 values."""
-    outline = round_.model_dump_json(exclude={"groups": {"__all__": {"rollouts", "failures"}}})
+    """Write the files into `directory`. The log-probabilities must be float32 values."""
+    outline = round_.model_dump_json(
+        exclude={"groups": {"__all__": {"rollouts", "failures"}}, "demonstrations": True}
+    )
     (directory / ROUND).write_text(outline, encoding="utf-8")
     pq.write_table(_table(round_.groups), directory / ROLLOUTS, compression="zstd")
+    if round_.demonstrations:
+        table = _demonstration_table(round_.demonstrations)
+        pq.write_table(table, directory / DEMONSTRATIONS, compression="zstd")
 
 
 def read_round(directory: Path) -> Round:
@@ -51,7 +66,14 @@ def read_round(directory: Path) -> Round:
             group["rollouts"].append({key: row[key] for key in Rollout.model_fields})
         else:
             group["failures"].append({key: row[key] for key in Failure.model_fields})
-    return Round.model_validate(outline | {"groups": list(groups.values())})
+    demonstrations = _demonstrations(directory / DEMONSTRATIONS)
+    return Round.model_validate(outline | {"groups": list(groups.values()), "demonstrations": demonstrations})
+
+
+def read_served(file: Path) -> tuple[ServedResponses, ...]:
+    """What a round's `ROUND` file records of the teacher; the rollouts are not read."""
+    served = json.loads(file.read_bytes())["teacher"]
+    return TypeAdapter(tuple[ServedResponses, ...]).validate_python(served)
 
 
 def _table(groups: Sequence[Group]) -> pa.Table:
@@ -66,6 +88,20 @@ def _table(groups: Sequence[Group]) -> pa.Table:
 
 
 _SCALARS = ("index", "outcome", "text", "stop", "answer", "reward", "cause")
+
+
+def _demonstration_table(demonstrations: Sequence[Demonstration]) -> pa.Table:
+    columns = [
+        [each.group_id for each in demonstrations],
+        [each.origin for each in demonstrations],
+        _lists([each.token_ids for each in demonstrations], np.int32),
+    ]
+    return pa.table(columns, schema=DEMONSTRATION_SCHEMA)
+
+
+def _demonstrations(file: Path) -> list[dict[str, Any]]:
+    """Those of a round; one without any has no such file."""
+    return pq.read_table(file, schema=DEMONSTRATION_SCHEMA).to_pylist() if file.exists() else []
 
 
 def _lists(values: Sequence[Sequence[float] | None], dtype: type[np.generic]) -> pa.ListArray:

@@ -6,12 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.rollout import Candidate, Failure, Group, Prompt, Rollout, Round, ServedResponses
-from zppo.stores.rounds import ROLLOUT_SCHEMA, ROLLOUTS, read_round, write_round
+from schemas.rollout import (
+    Candidate,
+    Demonstration,
+    Failure,
+    Group,
+    Prompt,
+    Rollout,
+    Round,
+    ServedResponses,
+)
+from zppo.stores.rounds import (
+    DEMONSTRATION_SCHEMA,
+    DEMONSTRATIONS,
+    ROLLOUT_SCHEMA,
+    ROLLOUTS,
+    ROUND,
+    read_round,
+    write_round,
+)
 
 TEXT = st.text(max_size=12)
 LOGPROB = st.floats(max_value=0.0, allow_nan=False, allow_infinity=False, width=32)
 TOKEN = st.integers(0, 2**31 - 1)
+TOKENS = st.lists(TOKEN, max_size=5).map(tuple)
 
 
 @st.composite
@@ -40,11 +58,14 @@ CANDIDATES = st.builds(
 )
 PROMPTS = st.builds(
     Prompt,
-    kind=st.sampled_from(["plain", "bcq", "ncq"]),
+    kind=st.sampled_from(["plain", "bcq", "ncq", "hint", "prefix", "extra"]),
     text=TEXT,
-    token_ids=st.lists(TOKEN, max_size=5).map(tuple),
+    token_ids=TOKENS,
     candidates=st.lists(CANDIDATES, max_size=2).map(tuple),
     wrong_answers=st.lists(TEXT, max_size=2).map(tuple),
+    hint=st.none() | TEXT,
+    prefix_ids=TOKENS,
+    origin=TEXT,
 )
 FAILURES = st.builds(
     Failure,
@@ -71,6 +92,10 @@ ROUNDS = st.builds(
     teacher=st.lists(
         st.builds(ServedResponses, question_id=TEXT, served=st.just(1), drawn=st.just(0), correct=st.just(1)),
         max_size=1,
+    ).map(tuple),
+    eligible=st.dictionaries(st.sampled_from(["bcq", "ncq", "hint", "prefix", "extra"]), st.integers(0, 9)),
+    demonstrations=st.lists(
+        st.builds(Demonstration, group_id=TEXT, origin=TEXT, token_ids=TOKENS), max_size=3
     ).map(tuple),
 )
 
@@ -103,10 +128,29 @@ def _round(groups: int = 2) -> Round:
     )  # fmt: skip
 
 
+def _taught(round_: Round) -> Round:
+    """The round with a demonstration for each of its groups."""
+    demonstrations = tuple(
+        Demonstration(group_id=each.id, origin=f"pool/{each.question_id}#3", token_ids=(7, 0, 2**31 - 1))
+        for each in round_.groups
+    )
+    return round_.model_copy(update={"demonstrations": demonstrations})
+
+
+def test_demonstrations_have_a_file_of_their_own_where_there_are_any(tmp_path: Path) -> None:
+    for name, round_ in {"taught": _taught(_round()), "untaught": _round()}.items():
+        (tmp_path / name).mkdir()
+        write_round(tmp_path / name, round_)
+        assert read_round(tmp_path / name) == round_
+        assert "demonstrations" not in (tmp_path / name / ROUND).read_text()
+    assert pq.read_schema(tmp_path / "taught" / DEMONSTRATIONS).equals(DEMONSTRATION_SCHEMA)
+    assert not (tmp_path / "untaught" / DEMONSTRATIONS).exists()
+
+
 def test_the_same_round_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        write_round(tmp_path / name, _round())
+        write_round(tmp_path / name, _taught(_round()))
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
 
