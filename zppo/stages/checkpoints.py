@@ -50,7 +50,7 @@ class Checkpoints:
         path = self.paths.checkpoint(newest)
         self.store.verify(path)
         learner.load(self.store.home / path)
-        return TrainState.model_validate_json((self.store.home / path / STATE).read_bytes())
+        return read_state(self.store, path)
 
     def written(self) -> list[int]:
         """Rounds with a checkpoint, ascending."""
@@ -78,3 +78,8 @@ class Checkpoints:
             if report.validation is not None and report.round in written
         ]
         return [index for _, index in sorted(scored, reverse=True)]
+
+
+def read_state(store: LocalStore, path: str) -> TrainState:
+    """The state beside the weights of a checkpoint."""
+    return TrainState.model_validate_json(store.file(path, STATE).read_bytes())

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
-from schemas.config.data import DataConfig
 from schemas.config.method import OffPolicy, OnPolicy
 from schemas.config.models import EngineConfig, ModelConfig
 from schemas.config.run import RunConfig, Runtime
 from schemas.config.teacher import ModelTeacher
-from schemas.manifest import Manifest
+from schemas.manifest import Identity, Manifest
 from schemas.question import Split
 from schemas.run import ResolvedModel, RunRecord
 from zppo.core.prompts import Templates
@@ -35,7 +34,13 @@ class RunContext:
     """One run, held by this process."""
 
     def __init__(
-        self, record: RunRecord, manifest: Manifest, runtime: Runtime, store: LocalStore, stack: ExitStack
+        self,
+        record: RunRecord,
+        manifest: Manifest,
+        runtime: Runtime,
+        store: LocalStore,
+        stack: ExitStack,
+        progress: Progress,
     ) -> None:
         self.record = record
         self.config = record.recipe
@@ -44,7 +49,7 @@ class RunContext:
         self.runtime = runtime
         self.store = store
         self.paths = RunPaths(record.name)
-        self.progress: Progress = choose_progress()
+        self.progress = progress
         self._stack = stack
         self._done: dict[str, str] = {}
 
@@ -107,8 +112,16 @@ class RunContext:
 
 
 @contextmanager
-def open_run(config: RunConfig, name: str, runtime: Runtime) -> Iterator[RunContext]:
+def open_run(
+    config: RunConfig, name: str, runtime: Runtime, progress: Progress | None = None
+) -> Iterator[RunContext]:
     """Open a new run, or one that exists, and hold it until the block ends.
+
+    Args:
+        config: The recipe.
+        name: Of the run.
+        runtime: The machine.
+        progress: Where the run shows itself; the terminal by default.
 
     Raises:
         InputError: A model or template set cannot be found, or the teacher does not fit the method.
@@ -118,17 +131,14 @@ def open_run(config: RunConfig, name: str, runtime: Runtime) -> Iterator[RunCont
     store, paths = LocalStore(runtime.home), RunPaths(name)
     with exclusive(store.home / paths.root), ExitStack() as stack:
         record = _record(config, name, runtime)
-        identity = identify(
-            "run",
-            {"name": name, **_identity_of(record), "templates": templates_digest(config.student.templates)},
-        )
+        identity = run_identity(record)
         manifest = store.find(paths.manifest, identity)
         if manifest is None:
             _check_distillation(record, runtime)
             with store.commit(paths.manifest, identity) as staging:
                 (staging.directory / RUN_FILE).write_text(record.model_dump_json(indent=1))
             manifest = staging.manifest
-        yield RunContext(record, manifest, runtime, store, stack)
+        yield RunContext(record, manifest, runtime, store, stack, progress or choose_progress())
 
 
 def _check_distillation(record: RunRecord, runtime: Runtime) -> None:
@@ -154,6 +164,11 @@ def _record(config: RunConfig, name: str, runtime: Runtime) -> RunRecord:
         known = read_run(runtime.home, name)
         if known.recipe == config:
             return known
+    return new_record(config, name, runtime)
+
+
+def new_record(config: RunConfig, name: str, runtime: Runtime) -> RunRecord:
+    """What a run is made from when it begins now: its models and data pinned."""
     teacher = config.teacher.model if isinstance(config.teacher, ModelTeacher) else None
     return RunRecord(
         name=name,
@@ -164,10 +179,16 @@ def _record(config: RunConfig, name: str, runtime: Runtime) -> RunRecord:
     )
 
 
-def _identity_of(record: RunRecord) -> dict[str, RunConfig | DataConfig | str | None]:
-    return {
-        "recipe": record.recipe,
-        "data": record.data,
-        "student": record.student.digest,
-        "teacher": record.teacher.digest if record.teacher else None,
-    }
+def run_identity(record: RunRecord) -> Identity:
+    """What makes a run another run: its recipe, what that was pinned to, and the student's templates."""
+    return identify(
+        "run",
+        {
+            "name": record.name,
+            "recipe": record.recipe,
+            "data": record.data,
+            "student": record.student.digest,
+            "teacher": record.teacher.digest if record.teacher else None,
+            "templates": templates_digest(record.recipe.student.templates),
+        },
+    )
