@@ -37,11 +37,13 @@ def random_rows(
     return rows
 
 
-def distillation_rows(count: int, seed: int = 0, longest: int = 12) -> list[DistillationRow]:
+def distillation_rows(
+    count: int, seed: int = 0, longest: int = 12, vocabulary: int = VOCABULARY
+) -> list[DistillationRow]:
     """The same rows with weights that sum to about 1, every fifth of them 0."""
     return [
         DistillationRow(row.rollout, row.prompt_ids, row.response_ids, weight=place % 5 / (2 * count))
-        for place, row in enumerate(random_rows(count, seed, longest), start=1)
+        for place, row in enumerate(random_rows(count, seed, longest, vocabulary), start=1)
     ]
 
 

@@ -11,22 +11,26 @@ from schemas.config.learner import TorchLearnerConfig
 from tests.reference.naive_learning import naive_advantages, naive_objective
 from tests.tiny import VOCABULARY, tiny_model, tiny_tokenizer
 from zppo.core.objective import ClipBounds
-from zppo.learners.objectives import PolicyObjective
+from zppo.learners.objectives import DistillationObjective, PolicyObjective
 from zppo.learners.torch import TorchLearner
-from zppo.ports import MiniBatch, PolicyRow
+from zppo.ports import DistillationRow, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
 
 REWARDS = {"a": [1, 0, 0], "b": [0, 1, 1], "trivial": [0, 0], "c": [1, 0]}
 LOW, HIGH, DUAL = 0.2, 0.28, 10.0
 
 
-def naive_logprobs(model: PreTrainedModel, row: PolicyRow, temperature: float) -> list[Tensor]:
-    """Log-probability of each response token, from the logits of the whole sequence."""
+def naive_logits(model: PreTrainedModel, row: TrainingRow) -> list[Tensor]:
+    """What predicts each response token, out of the logits of the whole sequence."""
     ids = [*row.prompt_ids, *row.response_ids]
-    logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0] / temperature
-    first = len(row.prompt_ids)
+    logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+    return [logits[place - 1] for place in range(len(row.prompt_ids), len(ids))]
+
+
+def naive_logprobs(model: PreTrainedModel, row: TrainingRow, temperature: float) -> list[Tensor]:
+    """Log-probability of each response token."""
     return [
-        logits[place - 1][ids[place]] - torch.logsumexp(logits[place - 1], 0)
-        for place in range(first, len(ids))
+        logits[token] / temperature - torch.logsumexp(logits / temperature, 0)
+        for logits, token in zip(naive_logits(model, row), row.response_ids, strict=True)
     ]
 
 
@@ -62,33 +66,44 @@ def rows_of_a_step(model: PreTrainedModel, seed: int, temperature: float) -> lis
     return rows
 
 
-@pytest.mark.parametrize(
-    ("architecture", "max_batch_tokens", "temperature"),
-    [("llama", 10_000, 1.0), ("llama", 20, 0.7), ("qwen3", 20, 1.0)],
-)
-def test_loss_and_gradient_are_those_of_a_loop_over_tokens(
-    architecture: str, max_batch_tokens: int, temperature: float
-) -> None:
-    model = tiny_model(architecture).double()
-    rows = rows_of_a_step(model, 3, temperature)
-    expected_loss = naive_loss(model, rows, temperature)
-    names, weights = zip(*model.named_parameters(), strict=True)
-    expected = dict(zip(names, torch.autograd.grad(expected_loss, weights), strict=True))
+def naive_divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """Jensen-Shannon divergence of two rows of logits, from their probabilities."""
+    p, q = (torch.exp(logits) / torch.exp(logits).sum() for logits in (student, teacher))
+    m = (p + q) / 2
+    return (p * torch.log(p / m)).sum() / 2 + (q * torch.log(q / m)).sum() / 2
 
+
+def naive_distillation_loss(
+    student: PreTrainedModel, teacher: PreTrainedModel, questions: list[list[DistillationRow]]
+) -> Tensor:
+    """A mean over tokens, then over a question's responses, then over questions; weights are not read."""
+    means = []
+    for rows in questions:
+        of_rows = []
+        for row in rows:
+            pairs = zip(naive_logits(student, row), naive_logits(teacher, row), strict=True)
+            divergences = [naive_divergence(ours, theirs.detach()) for ours, theirs in pairs]
+            of_rows.append(sum(divergences, torch.zeros(())) / len(divergences))
+        means.append(sum(of_rows, torch.zeros(())) / len(of_rows))
+    return sum(means, torch.zeros(())) / len(means)
+
+
+def naive_gradient(model: PreTrainedModel, loss: Tensor) -> dict[str, Tensor]:
+    names, weights = zip(*model.named_parameters(), strict=True)
+    return dict(zip(names, torch.autograd.grad(loss, weights), strict=True))
+
+
+def check_update(
+    learner: TorchLearner, model: PreTrainedModel, batch: MiniBatch, expected_loss: Tensor
+) -> UpdateStatistics:
+    """Make one update and compare its loss and its gradient with the naive ones."""
+    expected = naive_gradient(model, expected_loss)
     got: dict[str, Tensor] = {}
     for name, weight in model.named_parameters():
         weight.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
             lambda each, name=name: got.__setitem__(name, each.grad.clone())
         )
-    learner = TorchLearner(
-        model,
-        tiny_tokenizer(),
-        TorchLearnerConfig(max_batch_tokens=max_batch_tokens, learning_rate=1e-6),
-        PolicyObjective(ClipBounds(LOW, HIGH, DUAL), temperature),
-        temperature,
-    )
-    statistics = learner.update(MiniBatch(tuple(rows)))
-
+    statistics = learner.update(batch)
     assert statistics.loss == pytest.approx(expected_loss.item(), abs=1e-6)
     assert got.keys() == expected.keys()
     for name, gradient in expected.items():
@@ -96,7 +111,65 @@ def test_loss_and_gradient_are_those_of_a_loop_over_tokens(
     norm = torch.cat([gradient.flatten() for gradient in expected.values()]).norm().item()
     assert statistics.grad_norm == pytest.approx(norm, rel=1e-5)
     assert norm > 0.1
+    return statistics
+
+
+SETTINGS = pytest.mark.parametrize(
+    ("architecture", "max_batch_tokens", "temperature"),
+    [("llama", 10_000, 1.0), ("llama", 20, 0.7), ("qwen3", 20, 1.0)],
+)
+
+
+@SETTINGS
+def test_loss_and_gradient_are_those_of_a_loop_over_tokens(
+    architecture: str, max_batch_tokens: int, temperature: float
+) -> None:
+    model = tiny_model(architecture).double()
+    rows = rows_of_a_step(model, 3, temperature)
+    learner = TorchLearner(
+        model,
+        tiny_tokenizer(),
+        TorchLearnerConfig(max_batch_tokens=max_batch_tokens, learning_rate=1e-6),
+        PolicyObjective(ClipBounds(LOW, HIGH, DUAL), temperature),
+        temperature,
+    )
+    statistics = check_update(learner, model, MiniBatch(tuple(rows)), naive_loss(model, rows, temperature))
     fractions = (
         statistics.clip_low_fraction, statistics.clip_high_fraction, statistics.dual_clip_fraction
     )  # fmt: skip
     assert all(fractions)
+
+
+def questions_to_distil(seed: int) -> list[list[DistillationRow]]:
+    """Responses to three questions, with the weights that make the sum of rows a mean of means."""
+    random = Random(seed)
+    counts = (1, 4, 2)
+    return [
+        [
+            DistillationRow(
+                f"q{question}#{index}",
+                prompt_ids=tuple(random.choices(range(VOCABULARY), k=random.randint(1, 9))),
+                response_ids=tuple(random.choices(range(VOCABULARY), k=random.randint(1, 9))),
+                weight=1 / (len(counts) * count),
+            )
+            for index in range(count)
+        ]
+        for question, count in enumerate(counts)
+    ]
+
+
+@SETTINGS
+def test_distillation_is_that_of_a_loop_over_tokens_at_any_sampling_temperature(
+    architecture: str, max_batch_tokens: int, temperature: float
+) -> None:
+    student, teacher = tiny_model(architecture).double(), tiny_model("llama", seed=7).double()
+    questions = questions_to_distil(5)
+    learner = TorchLearner(
+        student,
+        tiny_tokenizer(),
+        TorchLearnerConfig(max_batch_tokens=max_batch_tokens, learning_rate=1e-6),
+        DistillationObjective(teacher),
+        temperature,
+    )
+    rows = tuple(row for rows in questions for row in rows)
+    check_update(learner, student, MiniBatch(rows), naive_distillation_loss(student, teacher, questions))
