@@ -1,5 +1,7 @@
 """What every rollout engine promises, whatever its technology."""
 
+from dataclasses import replace
+
 import pytest
 
 from schemas.config.models import DecodingConfig, TransformersEngineConfig
@@ -125,5 +127,51 @@ def test_prompt_and_response_fit_into_the_context_window(engine):
 
 
 def test_an_encoded_prompt_holds_the_message_and_more(engine):
-    assert len(engine.encode("w1 w2 w3")) > engine.count_tokens("w1 w2 w3") == 3
+    assert len(engine.encode("w1 w2 w3")) > len(engine.tokenize("w1 w2 w3")) == 3
     assert engine.encode("w1 w2") == engine.encode("w1 w2") != engine.encode("w2 w1")
+
+
+def test_bare_text_has_the_tokens_of_its_parts(engine):
+    assert engine.tokenize("w1 w2") + engine.tokenize("w3") == engine.tokenize("w1 w2 w3")
+    assert engine.tokenize("") == ()
+
+
+PREFIXES = ("w7", "", "w9 w8 w7 w6 w5", "w7 w7")
+"""Of each of the requests."""
+
+
+def forced(engine: RolloutEngine) -> list[GenerationRequest]:
+    return [
+        replace(request, prefix_ids=engine.tokenize(prefix))
+        for request, prefix in zip(requests_of(engine), PREFIXES, strict=True)
+    ]
+
+
+def test_a_prefix_begins_the_text_and_is_continued_as_if_it_ended_the_prompt(engine, decoding):
+    requests = forced(engine)
+    for request, prefix, group in zip(requests, PREFIXES, engine.generate(requests, decoding), strict=True):
+        ended = replace(request, prompt_ids=request.prompt_ids + request.prefix_ids, prefix_ids=())
+        left = decoding.max_response_tokens - len(request.prefix_ids)
+        alone = engine.generate([ended], decoding.model_copy(update={"max_response_tokens": left}))
+        for continued, drawn in zip(flat([group]), flat(alone), strict=True):
+            assert same(continued, replace(drawn, text=f"{prefix} {drawn.text}".strip()))
+
+
+def test_a_prefix_counts_towards_the_limit_of_the_response(engine):
+    for request, group in zip(forced(engine), engine.generate(forced(engine), PLAIN), strict=True):
+        left = PLAIN.max_response_tokens - len(request.prefix_ids)
+        assert all(len(each.token_ids) == left for each in flat([group]) if each.stop == "length")
+        assert all(len(each.token_ids) <= left for each in flat([group]))
+
+
+@pytest.mark.parametrize("most", [PLAIN.max_response_tokens, 4 * WINDOW])
+def test_a_prefix_that_leaves_nothing_to_draw_fails_alone_and_says_so(engine, most):
+    decoding = PLAIN.model_copy(update={"max_response_tokens": most})
+    prompt = engine.encode("w1")
+    room = min(most, WINDOW - len(prompt))
+    long, fits = (
+        GenerationRequest("q", prompt, (1, 2), engine.tokenize("w3 " * length)) for length in (room, room - 1)
+    )
+    (failed, continued) = engine.generate([long, fits], decoding)
+    assert [len(each.token_ids) for each in flat([continued])] == [1, 1]
+    assert all(isinstance(each, GenerationFailure) and "prefix" in each.cause for each in failed)

@@ -169,6 +169,37 @@ def test_the_text_is_that_of_the_tokens_before_the_end():
         assert generation.text == chat.decode([token for token in generation.token_ids if token != EOS])
 
 
+def test_log_probabilities_after_a_prefix_are_those_of_the_whole_sequence():
+    model = tiny_model("llama")
+    prefixes = [(), (7, 8), (9,) * 6, (5,), (11, 12, 13), (20,)]
+    requests = [
+        replace(request, prefix_ids=prefix) for request, prefix in zip(some_requests(), prefixes, strict=True)
+    ]
+    for request, group in zip(requests, engine_of(model, 200).generate(requests, PLAIN), strict=True):
+        for generation in group:
+            before = request.prompt_ids + request.prefix_ids
+            assert generation.logprobs == pytest.approx(
+                recomputed(model, before, generation.token_ids), abs=1e-4
+            )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "prefix", "cause"),
+    [
+        (0, 3, "a prompt of 1 to 255 tokens fits into the context window; this one has 0"),
+        (256, 0, "a prompt of 1 to 255 tokens fits into the context window; this one has 256"),
+        (300, 3, "this one has 300"),
+        (4, 16, "has at most 16 tokens, and its forced prefix of 16 leaves none to draw"),
+        (250, 9, "has at most 6 tokens, and its forced prefix of 9 leaves none to draw"),
+    ],
+)
+def test_a_response_without_room_says_what_takes_it(prompt, prefix, cause):
+    request = GenerationRequest("q", (7,) * prompt, (1,), (7,) * prefix)
+    ((failure,),) = engine_of(tiny_model("llama")).generate([request], PLAIN)
+    assert isinstance(failure, GenerationFailure)
+    assert cause in failure.cause
+
+
 def test_the_tokenizer_names_the_end_where_the_model_does_not():
     model = tiny_model("llama")
     model.generation_config.eos_token_id = None
