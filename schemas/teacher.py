@@ -35,6 +35,8 @@ class PooledResponse(Frozen):
     """The teacher's answer-free hint made from a correct response, where it writes them."""
     hint_outcome: HintOutcome | None = None
     """None where no hint was asked for."""
+    hint_tokens: int = Field(default=0, ge=0)
+    """Tokens drawn for the hint, accepted or not."""
 
 
 class AnsweredQuestion(Artifact):
@@ -69,6 +71,6 @@ class TeacherPool(Artifact):
     hints_missing: int = Field(default=0, ge=0)
     """Empty, too long, or not inside the tags."""
     tokens: int = Field(ge=0)
-    """Tokens drawn."""
+    """Tokens drawn for responses and hints."""
     seconds: float = Field(ge=0.0)
     """Time of drawing, grading and compressing, over all sessions; says nothing about the content."""

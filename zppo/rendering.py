@@ -30,7 +30,6 @@ def load_templates(name: str) -> Templates:
     """
     directory = template_directory(name)
     read = {stem: _read(directory / f"{stem}.txt", wanted) for stem, wanted in PLACEHOLDERS.items()}
-    hint = directory / f"{HINT}.txt"
     optional = directory / f"{OPTIONAL}.txt"
     return Templates(
         plain=read["plain"],
@@ -38,9 +37,19 @@ def load_templates(name: str) -> Templates:
         ncq=read["ncq"],
         candidate=read["candidate"],
         closing=read["closing"].substitute(),
-        hint=_read(hint if hint.exists() else SETS / "general" / f"{HINT}.txt", HINT_PLACEHOLDERS),
+        hint=load_template(name, HINT, HINT_PLACEHOLDERS),
         no_answers=_read(optional, set()).substitute() if optional.exists() else "",
     )
+
+
+def load_template(name: str, stem: str, wanted: set[str]) -> Template:
+    """One file of a template set that a set may lack; the general one serves then.
+
+    Raises:
+        InputError: No such set, or the placeholders are not exactly the `wanted` ones.
+    """
+    own = template_directory(name) / f"{stem}.txt"
+    return _read(own if own.is_file() else SETS / "general" / own.name, wanted)
 
 
 def template_directory(name: str) -> Path:

@@ -10,14 +10,16 @@ from schemas.config.teacher import ExtractiveCompression, TeacherCompression
 from schemas.question import Question
 from schemas.teacher import AnsweredQuestion
 from tests.fakes.compressor import FirstWords
-from tests.fakes.engine import ScriptedEngine
+from tests.fakes.engine import EOS, ScriptedEngine
 from tests.fakes.grader import TextGrader
 from tests.fakes.teacher import ScriptedTeacher
 from zppo.core.answers import last_boxed
+from zppo.core.hints import reveals
 from zppo.core.values import Original
 from zppo.ports import Compressor, Teacher, Visit
 from zppo.teachers.adapters import OnlineTeacher, PoolTeacher
 from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor
+from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import PoolTable, write_pool
 from zppo.teachers.sources import Ask, ModelSource, grade_drawn
 
@@ -29,13 +31,37 @@ def script(id: str, index: int) -> str:
     return rf"{id} {index} \boxed{{{12 if index % 3 == 0 else 13}}}"
 
 
+def hint(id: str, index: int) -> str | None:
+    """What the hints should be: `b` has none, since the teacher gives its answer away."""
+    return None if id == "b" else f"begin with {id}"
+
+
+def written_hint(request_id: str, index: int) -> str:
+    """What the teacher writes into its hints."""
+    id = request_id.removeprefix("hint/").partition("#")[0]
+    return f"<hint> {hint(id, index) or 'it is 13'} </hint>"
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+ENGINE = ScriptedEngine(script)
+WRITER = HintWriter(ScriptedEngine(written_hint), DecodingConfig(), Template("$question $response"), 8, words)
+
+
+def drawn_tokens(text: str) -> tuple[int, ...]:
+    return (*ENGINE.tokenize(text), EOS)
+
+
 def source() -> ModelSource:
-    return ModelSource(ScriptedEngine(script), lambda question: question.text, DecodingConfig())
+    return ModelSource(ENGINE, lambda question: question.text, DecodingConfig())
 
 
 def pool(path: Path, count: int) -> PoolTable:
     asks = [Ask(question, tuple(range(count))) for question in QUESTIONS.values()]
     graded = grade_drawn(asks, source().draw(asks), TextGrader())
+    graded = WRITER.add(list(QUESTIONS.values()), graded, [1, 2, 3])
     write_pool(
         path,
         [
@@ -48,10 +74,10 @@ def pool(path: Path, count: int) -> PoolTable:
 
 @pytest.fixture(params=["fake", "online", "plain", "reuse", "pool then online"])
 def teacher(request: pytest.FixtureRequest, tmp_path: Path) -> Teacher:
-    online = OnlineTeacher(source(), TextGrader())
+    online = OnlineTeacher(source(), TextGrader(), WRITER)
     table = pool(tmp_path / "pool.parquet", 8)
     teachers: dict[str, Teacher] = {
-        "fake": ScriptedTeacher(script, pool=8),
+        "fake": ScriptedTeacher(script, pool=8, hint=hint, tokens=drawn_tokens),
         "online": online,
         "plain": PoolTeacher(table),
         "reuse": PoolTeacher(table, "reuse"),
@@ -88,6 +114,24 @@ def test_responses_carry_the_graders_verdict(teacher: Teacher) -> None:
     assert [each.answer for each in answer.responses] == ["12", "13", "13", "12"]
 
 
+@pytest.mark.parametrize("served", [0, 6, 8])
+def test_responses_carry_the_tokens_that_the_engine_drew(teacher: Teacher, served: int) -> None:
+    (answer,) = teacher.respond([visit("a", served)])
+    assert [each.token_ids for each in answer.responses] == [
+        drawn_tokens(each.text) for each in answer.responses
+    ]
+
+
+@pytest.mark.parametrize("served", [0, 6, 8])
+def test_correct_responses_carry_hints_that_do_not_give_the_answer_away(
+    teacher: Teacher, served: int
+) -> None:
+    for id, answer in zip("abc", teacher.respond([visit(id, served) for id in "abc"]), strict=True):
+        hints = {each.hint for each in answer.responses if each.correct}
+        assert hints <= {hint(id, 0)}
+        assert not any(reveals(text, ["13"]) for text in hints if text is not None)
+
+
 def test_one_visit_has_no_origin_twice(teacher: Teacher) -> None:
     for served in (0, 6, 8):
         origins = [each.origin for each in teacher.respond([visit("a", served)])[0].responses]
@@ -98,10 +142,6 @@ def test_the_same_visit_gets_the_same_answer(teacher: Teacher) -> None:
     visits = [visit("a", 6), visit("b")]
     assert teacher.respond(visits) == teacher.respond(visits)
     assert teacher.respond(visits[1:]) == teacher.respond(visits)[1:]
-
-
-def words(text: str) -> int:
-    return len(text.split())
 
 
 def summary(id: str, index: int) -> str:

@@ -19,10 +19,10 @@ _NUMBER = re.compile(
     rf"(?<!\d)(?<!\d\.)(?P<top>{_DIGITS}(?:\.{_DIGITS})?|(?<![\w.])\.{_DIGITS})"
     rf"(?:/(?P<bottom>{_DIGITS}(?:\.{_DIGITS})?))?"
 )
-_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen twenty"
-).split()
+_TO_TEN = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_TEENS = ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_WORDS = [*_TO_TEN, "eleven", "twelve", *_TEENS, "twenty"]
+"""Of the numbers from 0 on, in order."""
 _NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
 _REWRITES = tuple(
     (re.compile(pattern), replacement)
@@ -91,7 +91,7 @@ def _patterns(answer: str) -> tuple[re.Pattern[str], ...]:
 
 
 def _forms(answer: str) -> Iterator[str]:
-    """Ways to write an answer: whole, without a variable, brackets, unit, option's letter or option's text."""
+    """Ways to write an answer: whole, without its variable, brackets or unit, its option letter and text."""
     yield answer
     yield answer.rpartition("=")[2]
     if answer[:1] in ("(", "[", "{") and answer[-1:] in (")", "]", "}"):

@@ -1,11 +1,14 @@
 """The precompute stage: teacher responses for the training questions, graded, ahead of training.
 
+Of correct ones the teacher also writes what the method asks for: summaries, hints.
+
 Resumes by question: finished questions are lines of a journal in a directory of the caller's, synced to
 disk batch by batch. The same seeds give the same responses, whichever session draws them.
 """
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +16,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from schemas.question import Question
-from schemas.teacher import AnsweredQuestion, PooledResponse, TeacherPool
+from schemas.teacher import AnsweredQuestion, HintOutcome, PooledResponse, TeacherPool
 from zppo.core.randomness import derive_seed
 from zppo.core.values import Original
 from zppo.errors import InputError, StoreError
 from zppo.ports import Compressor, Grader
 from zppo.stores.files import DiskErrors
+from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import RESPONSES, valid, write_pool
 from zppo.teachers.sources import Ask, ResponseSource, SourceKind, grade_drawn
 
@@ -38,6 +42,8 @@ class Precomputation:
     """The run's."""
     compressor: Compressor | None = None
     """Summarises correct responses, where candidates are compressed by the teacher."""
+    hints: HintWriter | None = None
+    """Writes hints from correct responses, where the method shows them."""
     batch_questions: int = 64
     """Questions asked at once; the engine splits them further by its memory. What a crash can lose."""
 
@@ -81,7 +87,7 @@ def precompute(
 
 
 def answer(questions: Sequence[Question], job: Precomputation) -> list[AnsweredQuestion]:
-    """Draw, grade and summarise the responses to a batch of questions."""
+    """Draw and grade the responses to a batch of questions, then summaries and hints of the correct ones."""
     start = time.perf_counter()
     asks = [
         Ask(
@@ -93,6 +99,9 @@ def answer(questions: Sequence[Question], job: Precomputation) -> list[AnsweredQ
     graded = grade_drawn(asks, job.source.draw(asks), job.grader)
     if job.compressor is not None:
         graded = _summarised(questions, graded, job.compressor, job.seed)
+    if job.hints is not None:
+        seeds = [derive_seed(job.seed, "hint", question.id) for question in questions]
+        graded = job.hints.add(questions, graded, seeds)
     seconds = (time.perf_counter() - start) / max(len(questions), 1)
     return [
         AnsweredQuestion(question_id=question.id, responses=responses, seconds=seconds)
@@ -108,6 +117,7 @@ def only_hard(questions: Sequence[Question], accuracies: Mapping[str, float], ta
 def summarize(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> TeacherPool:
     """Count what the pool holds."""
     questions = covered = responses = correct = failed = summaries = tokens = 0
+    hints = Counter[HintOutcome | None]()
     seconds = 0.0
     for each in answered:
         usable = valid(each)
@@ -118,7 +128,8 @@ def summarize(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> Teac
         correct += len(right)
         failed += len(each.responses) - len(usable)
         summaries += sum(response.summary is not None for response in right)
-        tokens += sum(response.tokens for response in each.responses)
+        hints.update(response.hint_outcome for response in right)
+        tokens += sum(response.tokens + response.hint_tokens for response in each.responses)
         seconds += each.seconds
     return TeacherPool(
         teacher=teacher,
@@ -129,6 +140,9 @@ def summarize(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> Teac
         correct=correct,
         failed=failed,
         summaries=summaries,
+        hints=hints["accepted"],
+        hints_revealing=hints["reveals"],
+        hints_missing=hints["missing"],
         tokens=tokens,
         seconds=seconds,
     )

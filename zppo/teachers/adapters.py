@@ -9,6 +9,7 @@ from zppo.core.randomness import derive_seed, generator
 from zppo.core.values import TeacherResponse
 from zppo.errors import InputError
 from zppo.ports import Grader, TeacherAnswer, Visit
+from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import PoolTable
 from zppo.teachers.sources import Ask, ResponseSource, grade_drawn
 
@@ -18,15 +19,26 @@ WhenDry = Literal["plain", "reuse", "online"]
 class OnlineTeacher:
     """Draws every response when it is asked, and has it graded by the student's grader."""
 
-    def __init__(self, source: ResponseSource, grader: Grader):
+    def __init__(self, source: ResponseSource, grader: Grader, hints: HintWriter | None = None):
+        """Keep where responses come from.
+
+        Args:
+            source: Draws them.
+            grader: The student's.
+            hints: Writes a hint from each correct response; None where none are wanted.
+        """
         self._source = source
         self._grader = grader
+        self._hints = hints
 
     def respond(self, visits: Sequence[Visit]) -> list[TeacherAnswer]:
         """Fresh responses; those that could not be drawn or graded are left out."""
         asks = [Ask(visit.question, _seeds(visit)) for visit in visits]
         drawn = self._source.draw(asks) if asks else []
         graded = grade_drawn(asks, drawn, self._grader)
+        if self._hints is not None:
+            seeds = [derive_seed(visit.seed, "hint") for visit in visits]
+            graded = self._hints.add([visit.question for visit in visits], graded, seeds)
         return [
             TeacherAnswer(
                 responses=tuple(
@@ -34,7 +46,7 @@ class OnlineTeacher:
                 ),
                 served=0,
                 drawn=len(pooled),
-                tokens=sum(response.tokens for response in pooled),
+                tokens=sum(response.tokens + response.hint_tokens for response in pooled),
             )
             for visit, pooled in zip(visits, graded, strict=True)
         ]
@@ -91,4 +103,6 @@ def _online(visit: Visit, response: PooledResponse) -> TeacherResponse:
         text=response.text,
         answer=response.answer,
         correct=response.outcome == "correct",
+        hint=response.hint,
+        token_ids=response.token_ids,
     )

@@ -1,6 +1,5 @@
-r"""Adapters of the port `Compressor`: extractive, and by the teacher model."""
+"""Adapters of the port `Compressor`: extractive, and by the teacher model."""
 
-import re
 from collections.abc import Callable, Sequence
 from string import Template
 
@@ -11,11 +10,9 @@ from zppo.core.answers import last_box
 from zppo.core.compress import shorten
 from zppo.core.prompts import neutralise
 from zppo.core.values import Original
-from zppo.errors import InputError
 from zppo.ports import Generation, GenerationRequest, RolloutEngine
-from zppo.rendering import SETS, template_directory
-
-_SUMMARY = re.compile(r"<summary>((?:(?!<summary>).)*?)</summary>", re.DOTALL)
+from zppo.rendering import load_template
+from zppo.teachers.tags import last_inside
 
 
 class ExtractiveCompressor:
@@ -89,11 +86,9 @@ class TeacherCompressor:
 
     def _checked(self, text: str, original: Original) -> str | None:
         """The summary inside the tags, ended at its box, if it keeps the answer and both limits."""
-        found = _SUMMARY.findall(text)
-        if not found:
-            return None
-        box = last_box(found[-1])
-        summary = (found[-1][: box.end] if box else found[-1]).strip()
+        inside = last_inside(text, "summary") or ""
+        box = last_box(inside)
+        summary = (inside[: box.end] if box else inside).strip()
         kept = (box.content if box else None) == original.answer
         short = (
             len(summary.splitlines()) <= self._config.max_lines
@@ -108,13 +103,4 @@ def load_compression_template(name: str) -> Template:
     Raises:
         InputError: No such set, or the template's placeholders are not exactly `$response`.
     """
-    path = template_directory(name) / "compress.txt"
-    if not path.is_file():
-        path = SETS / "general" / "compress.txt"
-    template = Template(path.read_text(encoding="utf-8").rstrip("\n"))
-    if (found := template.get_identifiers()) != ["response"]:
-        raise InputError(
-            f"{path} should have the placeholder $response and no other, but it has {found}; "
-            "write a literal $ as $$"
-        )
-    return template
+    return load_template(name, "compress", {"response"})

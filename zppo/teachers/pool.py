@@ -22,7 +22,11 @@ POOL_SCHEMA = pa.schema(
         pa.field("text", pa.string(), nullable=False),
         pa.field("answer", pa.string()),  # null without a box
         pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("token_ids", pa.list_(pa.int32()), nullable=False),  # in the teacher's vocabulary
         pa.field("summary", pa.string()),  # null unless the teacher wrote one
+        pa.field("hint", pa.string()),  # null unless the teacher wrote one that gives nothing away
+        pa.field("hint_outcome", pa.string()),  # null unless a hint was asked for
+        pa.field("hint_tokens", pa.int32(), nullable=False),
     ]
 )
 _ROW_GROUP_QUESTIONS = 16
@@ -51,13 +55,18 @@ class PoolTable:
         """Read the ids.
 
         Raises:
-            StoreError: The file is missing or is no pool.
+            StoreError: The file is missing, is no pool, or was written by an older program.
         """
         try:
             self._file = pq.ParquetFile(path)
             self._places = _places(self._file)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read the teacher pool {path}: {error}") from error
+        if missing := set(POOL_SCHEMA.names) - set(self._file.schema_arrow.names):
+            raise StoreError(
+                f"the teacher pool {path} lacks {', '.join(sorted(missing))}: an older version of this "
+                "program wrote it; remove its directory to ask the teacher again"
+            )
         self._row_group = lru_cache(maxsize=8)(self._file.read_row_group)
 
     def __len__(self) -> int:
@@ -76,6 +85,8 @@ class PoolTable:
                 answer=row["answer"],
                 correct=row["outcome"] == "correct",
                 summary=row["summary"],
+                hint=row["hint"],
+                token_ids=tuple(row["token_ids"]),
             )
             for row in rows
         )
@@ -89,7 +100,7 @@ class _Place(NamedTuple):
     size: int
 
 
-def _row(question_id: str, response: PooledResponse) -> dict[str, str | int | None]:
+def _row(question_id: str, response: PooledResponse) -> dict[str, str | int | tuple[int, ...] | None]:
     return {"question_id": question_id, **response.model_dump(exclude={"cause"})}
 
 

@@ -34,8 +34,8 @@ class Drawn:
     """One response, not graded yet."""
 
     text: str
-    tokens: int = 0
-    """Tokens sampled for it."""
+    token_ids: tuple[int, ...] = ()
+    """As the teacher's engine drew them; empty where it was not sampled by this program."""
 
 
 class ResponseSource(Protocol):
@@ -80,7 +80,7 @@ class ModelSource:
             tuple(
                 response
                 if isinstance(response, GenerationFailure)
-                else Drawn(response.text, len(response.token_ids))
+                else Drawn(response.text, response.token_ids)
                 for response in responses
             )
             for responses in self._engine.generate(requests, self._decoding)
@@ -169,7 +169,8 @@ def grade_drawn(
             text=response.text,
             outcome=grade.outcome,
             answer=grade.answer,
-            tokens=response.tokens,
+            tokens=len(response.token_ids),
+            token_ids=response.token_ids,
             cause=grade.cause,
         )
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from schemas.config.method import Reformulation, WithTeacher
+from schemas.config.method import Hint, OffPolicy, OnPolicy, Reformulation, WithTeacher
 from schemas.config.models import DecodingConfig
+from schemas.config.run import RunConfig
 from schemas.config.teacher import (
     CompressionConfig,
     ExtractiveCompression,
@@ -27,9 +28,10 @@ from zppo.sampling import training_decoding
 from zppo.stages.evaluate import Examinee, examine
 from zppo.stages.precompute import REPORT, Precomputation, only_hard, precompute
 from zppo.stores.files import sha256
-from zppo.stores.identity import fingerprint, identify
+from zppo.stores.identity import digest, fingerprint, identify
 from zppo.teachers.adapters import OnlineTeacher, PoolTeacher
 from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor, load_compression_template
+from zppo.teachers.hints import HintWriter, load_hint_template
 from zppo.teachers.pool import RESPONSES, PoolTable
 from zppo.teachers.sources import ModelSource, RecordedSource, ReferenceSource, ResponseSource
 from zppo.wiring.context import RunContext
@@ -55,7 +57,7 @@ def _precompute(run: RunContext) -> str:
         run.progress.say(f"precompute  nothing to do: {run.config.method.type} asks no teacher for responses")
         return ""
     prepared = run_prepare(run)
-    identity = identify("precompute", _pool_inputs(run, config), [run.committed(prepared)])
+    identity = identify("precompute", pool_inputs(run, config), [run.committed(prepared)])
     path = shared("precompute", fingerprint(identity))
     if run.store.find(path, identity) is None:
         questions = _questions_to_ask(run, prepared, config)
@@ -66,7 +68,8 @@ def _precompute(run: RunContext) -> str:
             responses=responses,
             seed=run.config.data.seed,
             batch_questions=max(1, RESPONSES_AT_ONCE // responses),
-            compressor=compressor(run) if isinstance(compression(run), TeacherCompression) else None,
+            compressor=compressor(run) if isinstance(_compression(run.config), TeacherCompression) else None,
+            hints=hint_writer(run),
         )
         unfinished = run.store.home / partial("precompute", fingerprint(identity))
         with (
@@ -75,21 +78,32 @@ def _precompute(run: RunContext) -> str:
         ):
             precompute(questions, job, unfinished, staging.directory, lambda done, _: advance(done, ""))
         shutil.rmtree(unfinished)
-        if run.teacher is not None and not _works_in_rounds(run):
+        if run.teacher is not None and not works_in_rounds(run.config):
             run.teacher.unload()
     pool = TeacherPool.model_validate_json(run.store.file(path, REPORT).read_bytes())
     run.progress.say(
         f"precompute  {pool.responses:,} responses to {pool.questions:,} questions, {pool.correct:,} "
         f"correct; coverage {pool.coverage:.1%}"
     )
+    if isinstance(method, Hint):
+        run.progress.say(
+            f"precompute  {pool.hints:,} hints from the correct ones; rejected {pool.hints_revealing:,} that "
+            f"gave the answer away; {pool.hints_missing:,} missing or too long"
+        )
     return path
 
 
-def _works_in_rounds(run: RunContext) -> bool:
-    """Whether the teacher model writes summaries, or responses when the pool is dry, while training."""
-    config = run.config.teacher
-    online = isinstance(config, ModelTeacher) and config.when_dry == "online"
-    return online or isinstance(compression(run), TeacherCompression)
+def works_in_rounds(config: RunConfig) -> bool:
+    """Whether the teacher model is needed while training.
+
+    It gives logits, writes summaries, or answers when the pool is dry.
+    """
+    online = isinstance(config.teacher, ModelTeacher) and config.teacher.when_dry == "online"
+    return (
+        isinstance(config.method, OffPolicy | OnPolicy)
+        or isinstance(_compression(config), TeacherCompression)
+        or (online and isinstance(config.method, WithTeacher))
+    )
 
 
 def teacher(run: RunContext, pool: str) -> Teacher | None:
@@ -99,7 +113,7 @@ def teacher(run: RunContext, pool: str) -> Teacher | None:
         return None
     online = None
     if config.when_dry == "online":
-        online = OnlineTeacher(response_source(run, config), run.grader)
+        online = OnlineTeacher(response_source(run, config), run.grader, hint_writer(run))
     return PoolTeacher(PoolTable(run.store.file(pool, RESPONSES)), config.when_dry, online)
 
 
@@ -120,31 +134,45 @@ def response_source(
 
 def compressor(run: RunContext) -> Compressor:
     """What shortens candidates in the recipe."""
-    config = compression(run)
+    config = _compression(run.config)
     if isinstance(config, ExtractiveCompression):
         return extractive(run)
     teacher_config = run.config.teacher
     assert run.teacher is not None
     assert isinstance(teacher_config, ModelTeacher)
-    decoding = _decoding(teacher_config).model_copy(update={"max_response_tokens": 2 * config.max_tokens})
     return TeacherCompressor(
         config,
         run.teacher.engine,
-        decoding,
+        _short_decoding(teacher_config, config.max_tokens),
         load_compression_template(teacher_config.model.templates),
         run.student.tokenizer.count_tokens,
     )
 
 
-def compression(run: RunContext) -> CompressionConfig:
+def hint_writer(run: RunContext) -> HintWriter | None:
+    """What writes hints from the teacher's correct responses, where the method shows them."""
+    method, config = run.config.method, run.config.teacher
+    if not isinstance(method, Hint):
+        return None
+    assert run.teacher is not None
+    assert isinstance(config, ModelTeacher), "the recipe's check demands it"
+    return HintWriter(
+        run.teacher.engine,
+        _short_decoding(config, method.max_hint_tokens),
+        load_hint_template(config.model.templates),
+        method.max_hint_tokens,
+        run.student.tokenizer.count_tokens,
+    )
+
+
+def _compression(config: RunConfig) -> CompressionConfig:
     """How the recipe shortens candidates; the default where its method shows none."""
-    method = run.config.method
-    return method.compression if isinstance(method, Reformulation) else ExtractiveCompression()
+    return config.method.compression if isinstance(config.method, Reformulation) else ExtractiveCompression()
 
 
 def extractive(run: RunContext) -> ExtractiveCompressor:
     """Extractive shortening within the limits of the recipe's compression."""
-    config = compression(run)
+    config = _compression(run.config)
     limits = ExtractiveCompression(max_tokens=config.max_tokens, max_lines=config.max_lines)
     return ExtractiveCompressor(limits, run.student.tokenizer.count_tokens)
 
@@ -160,10 +188,18 @@ def _decoding(config: ModelTeacher) -> DecodingConfig:
     )
 
 
-def _pool_inputs(
+def _short_decoding(config: ModelTeacher, tokens: int) -> DecodingConfig:
+    """For a text of so many of the student's tokens: room for tags, and for a teacher with shorter ones."""
+    return _decoding(config).model_copy(update={"max_response_tokens": 2 * tokens})
+
+
+def pool_inputs(
     run: RunContext, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
 ) -> dict[str, JsonValue]:
-    """What the pool's content depends on; what happens when it is dry is not part of it."""
+    """What the pool's content depends on: the same for all methods that ask for the same of the teacher.
+
+    What happens when the pool is dry is not part of it.
+    """
     method = run.config.method
     assert isinstance(method, WithTeacher)
     inputs: dict[str, JsonValue] = {
@@ -176,16 +212,29 @@ def _pool_inputs(
         assert run.record.teacher is not None
         inputs["model"] = run.record.teacher.digest
         inputs["templates"] = templates_digest(config.model.templates)
+        inputs |= _written_inputs(run, config.model.templates)
     if isinstance(config, RecordedTeacher):
         inputs["file"] = sha256(_recorded_file(config))
-    if isinstance(compression(run), TeacherCompression):
-        inputs["compression"] = compression(run).model_dump(mode="json")
     if config.only_hard:
         inputs["student"] = run.record.student.digest
+        inputs["student_templates"] = templates_digest(run.config.student.templates)
         inputs["tau"] = run.config.method.tau
         inputs["group_size"] = run.config.method.group_size
         inputs["sampling"] = run.config.sampling.model_dump(mode="json")
     return inputs
+
+
+def _written_inputs(run: RunContext, templates: str) -> dict[str, JsonValue]:
+    """What summaries and hints depend on; nothing where the teacher writes none."""
+    method, compression = run.config.method, _compression(run.config)
+    written: dict[str, JsonValue] = {}
+    if isinstance(compression, TeacherCompression):
+        written["compression"] = compression.model_dump(mode="json")
+        written["compression_template"] = digest(load_compression_template(templates).template)
+    if isinstance(method, Hint):
+        written["max_hint_tokens"] = method.max_hint_tokens
+        written["hint_template"] = digest(load_hint_template(templates).template)
+    return written and {**written, "length_tokenizer": run.student.tokenizer_digest}
 
 
 def _recorded_file(config: RecordedTeacher) -> Path:

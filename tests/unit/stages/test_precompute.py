@@ -11,9 +11,10 @@ from schemas.question import Question
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.grader import TextGrader
 from zppo.errors import InputError, StoreError
-from zppo.ports import GenerationFailure
+from zppo.ports import Generation, GenerationFailure, GenerationRequest
 from zppo.stages.precompute import JOURNAL, Precomputation, only_hard, precompute
 from zppo.teachers.compressors import TeacherCompressor
+from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import RESPONSES, PoolTable
 from zppo.teachers.sources import Ask, Drawn, ModelSource, ReferenceSource
 
@@ -36,21 +37,51 @@ class SeededSource:
         self.asked += [ask.question.id for ask in asks]
         return [
             tuple(
-                Drawn(rf"{seed} \boxed{{{ask.question.answer if seed % 2 else 'x'}}}", 3)
+                Drawn(rf"{seed} \boxed{{{ask.question.answer if seed % 2 else 'x'}}}", (1, seed % 97, 0))
                 for seed in ask.seeds
             )
             for ask in asks
         ]
 
 
+class SeededHints:
+    """An engine whose hints are good, revealing, missing or not drawn at all, by the seed."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        return tuple(text.encode())
+
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        return tuple(text.encode())
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+    ) -> list[tuple[Generation | GenerationFailure, ...]]:
+        self.seeds += [seed for request in requests for seed in request.seeds]
+        return [tuple(self._answer(seed) for seed in request.seeds) for request in requests]
+
+    def _answer(self, seed: int) -> Generation | GenerationFailure:
+        texts = [f"<hint> step{seed} </hint>", r"<hint> so \boxed{} </hint>", "step", None]
+        text = texts[seed % 4]
+        return GenerationFailure("no room") if text is None else Generation(text, (7, 0), (-1.0, -1.0), "eos")
+
+
+def hints(engine: SeededHints) -> HintWriter:
+    return HintWriter(engine, DecodingConfig(), Template("$question $response"), 8, lambda text: 1)
+
+
 def job(source: SeededSource) -> Precomputation:
     return Precomputation(source, TextGrader(), responses=4, seed=1, batch_questions=3)  # type: ignore[arg-type]
 
 
-def run(home: Path, source: SeededSource, name: str = "out") -> tuple[bytes, dict[str, object]]:
+def run(
+    home: Path, source: SeededSource, name: str = "out", writer: HintWriter | None = None
+) -> tuple[bytes, dict[str, object]]:
     out = home / name
     out.mkdir(exist_ok=True)
-    report = precompute(QUESTIONS, job(source), home / f"partial-{name}", out)
+    report = precompute(QUESTIONS, replace(job(source), hints=writer), home / f"partial-{name}", out)
     return (out / RESPONSES).read_bytes(), report.model_dump(exclude={"seconds"})
 
 
@@ -72,6 +103,9 @@ def test_every_question_gets_its_responses_and_the_report_counts_them(tmp_path: 
         "correct": correct,
         "failed": 0,
         "summaries": 0,
+        "hints": 0,
+        "hints_revealing": 0,
+        "hints_missing": 0,
         "tokens": 120,
     }
 
@@ -148,6 +182,59 @@ def test_correct_responses_get_the_teachers_summary(tmp_path: Path) -> None:
     assert [each.summary for each in table.responses("q0")] == [r"short \boxed{0}"] * 2
     assert [each.summary for each in table.responses("q1")] == [None, None]
     assert (report.summaries, report.coverage) == (2, 0.5)
+
+
+def test_hints_are_written_from_correct_responses_and_every_outcome_is_counted(tmp_path: Path) -> None:
+    engine = SeededHints()
+    _, report = run(tmp_path, SeededSource(), writer=hints(engine))
+    table = PoolTable(tmp_path / "out" / RESPONSES)
+    responses = [each for question in QUESTIONS for each in table.responses(question.id)]
+    right = [each for each in responses if each.correct]
+    expected = [f"step{seed}" if seed % 4 == 0 else None for seed in engine.seeds]
+    assert [each.hint for each in right] == expected
+    assert all(each.hint is None for each in responses if not each.correct)
+    kinds = [sum(seed % 4 in group for seed in engine.seeds) for group in ((0,), (1,), (2, 3))]
+    assert [report[name] for name in ("hints", "hints_revealing", "hints_missing")] == kinds
+    assert min(kinds) > 0
+    assert report["tokens"] == 120 + 2 * sum(seed % 4 != 3 for seed in engine.seeds)
+    assert len(set(engine.seeds)) == len(engine.seeds)
+
+
+def test_an_interrupted_run_with_hints_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    whole, parts = SeededHints(), SeededHints()
+    expected = run(tmp_path, SeededSource(), "whole", hints(whole))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, SeededSource(batches=2), writer=hints(parts))
+    assert run(tmp_path, SeededSource(), writer=hints(parts)) == expected
+    assert parts.seeds == whole.seeds
+
+
+def test_the_batch_size_does_not_change_the_hints(tmp_path: Path) -> None:
+    pools = []
+    for size in (1, 64):
+        out = tmp_path / f"{size}"
+        out.mkdir()
+        with_hints = replace(job(SeededSource()), batch_questions=size, hints=hints(SeededHints()))
+        precompute(QUESTIONS, with_hints, tmp_path / f"p{size}", out)
+        pools.append((out / RESPONSES).read_bytes())
+    assert pools[0] == pools[1]
+
+
+def test_hints_change_no_response(tmp_path: Path) -> None:
+    run(tmp_path, SeededSource(), "without")
+    run(tmp_path, SeededSource(), "with", hints(SeededHints()))
+    tables = [PoolTable(tmp_path / name / RESPONSES) for name in ("without", "with")]
+    for question in QUESTIONS:
+        without, with_hints = (table.responses(question.id) for table in tables)
+        assert without == tuple(replace(each, hint=None) for each in with_hints)
+
+
+def test_the_pool_serves_the_tokens_that_were_drawn(tmp_path: Path) -> None:
+    run(tmp_path, SeededSource())
+    responses = PoolTable(tmp_path / "out" / RESPONSES).responses("q3")
+    assert [each.token_ids for each in responses] == [
+        (1, int(each.text.split()[0]) % 97, 0) for each in responses
+    ]
 
 
 def test_questions_without_a_reference_solution_lower_the_coverage(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from schemas.config.models import DecodingConfig
@@ -21,6 +22,10 @@ def response(index: int, correct: bool = True) -> PooledResponse:
         outcome="correct" if correct else "wrong",
         answer=None if index % 2 else "13",
         summary="short" if correct else None,
+        tokens=2,
+        token_ids=(index, 2**31 - 1),
+        hint="begin with" if correct else None,
+        hint_outcome="accepted" if correct else None,
     )
 
 
@@ -60,6 +65,8 @@ def test_what_is_written_is_read_back_by_question(table: PoolTable) -> None:
     assert [each.origin for each in table.responses("q")] == [f"pool/q#{i}" for i in (0, 1, 3, 4, 5)]
     assert [each.correct for each in table.responses("q")] == [True, False, True, True, True]
     assert table.responses("q")[0].summary == "short"
+    assert [each.hint for each in table.responses("q")[:2]] == ["begin with", None]
+    assert [each.token_ids for each in table.responses("q")[2:4]] == [(3, 2**31 - 1), (4, 2**31 - 1)]
     assert [each.text for each in table.responses("other 130")] == ["response 130", "response 131"]
     assert table.responses("none") == table.responses("never asked") == ()
 
@@ -71,6 +78,13 @@ def test_failed_responses_are_not_in_the_pool(table: PoolTable) -> None:
 def test_a_missing_pool_is_a_store_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="teacher pool"):
         PoolTable(tmp_path / "none.parquet")
+
+
+def test_a_pool_of_an_older_program_is_refused_by_what_it_lacks(tmp_path: Path, table: PoolTable) -> None:
+    old = pq.read_table(tmp_path / "pool.parquet").drop_columns(["hint", "token_ids"])
+    pq.write_table(old, tmp_path / "old.parquet")
+    with pytest.raises(StoreError, match="lacks hint, token_ids"):
+        PoolTable(tmp_path / "old.parquet")
 
 
 def test_an_empty_pool_can_be_read(tmp_path: Path) -> None:

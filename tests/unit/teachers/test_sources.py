@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from schemas.config.models import DecodingConfig
 from schemas.question import Question
-from tests.fakes.engine import ScriptedEngine
+from tests.fakes.engine import EOS, ScriptedEngine
 from tests.fakes.grader import TextGrader
 from zppo.core.answers import last_boxed
 from zppo.errors import InputError
@@ -35,7 +35,11 @@ def test_a_model_answers_the_rendered_prompt_once_a_seed() -> None:
     engine = ScriptedEngine(lambda id, index: rf"\boxed{{{id}{index}}}")
     source = ModelSource(engine, lambda each: f"please: {each.text}", DecodingConfig())
     drawn = source.draw([ask("a", 2), ask("b", 1)])
-    assert drawn == [(Drawn(r"\boxed{a0}", 2), Drawn(r"\boxed{a1}", 2)), (Drawn(r"\boxed{b0}", 2),)]
+
+    def response(text: str) -> Drawn:
+        return Drawn(text, (*engine.tokenize(text), EOS))
+
+    assert drawn == [(response(r"\boxed{a0}"), response(r"\boxed{a1}")), (response(r"\boxed{b0}"),)]
     assert engine.requests[0].prompt_ids == engine.encode("please: text of a")
     assert source.draw([]) == []
 
@@ -75,6 +79,12 @@ def test_failures_are_errors_and_never_wrong_answers() -> None:
     assert [response.outcome for response in pooled] == ["engine_error", "grader_error", "correct"]
     assert [response.cause for response in pooled] == ["no room", "asked to crash", ""]
     assert [response.index for response in pooled] == [0, 1, 2]
+
+
+def test_a_response_keeps_the_tokens_that_were_drawn_and_their_number() -> None:
+    asks = [ask("a", 2)]
+    (pooled,) = grade_drawn(asks, [(Drawn(r"\boxed{13}", (5, 6, 0)), Drawn("copied"))], TextGrader())
+    assert [(each.token_ids, each.tokens) for each in pooled] == [((5, 6, 0), 3), ((), 0)]
 
 
 def test_recorded_responses_are_found_by_id_and_by_text(tmp_path: Path) -> None:
