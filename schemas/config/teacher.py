@@ -1,8 +1,8 @@
 """Where teacher responses come from."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.base import Config
 from schemas.config.models import EngineConfig, ModelConfig, TransformersEngineConfig
@@ -23,10 +23,22 @@ class ModelTeacher(_Pool):
 
     type: Literal["model"] = "model"
     model: ModelConfig
+    visits: int = Field(default=4, ge=0)
+    """As for every teacher; with 0 there is no pool, and each visit draws its responses online, as in the
+    paper."""
     engine: EngineConfig = TransformersEngineConfig()
     """The teacher's own sampler: a larger model holds fewer tokens at once than the student."""
     temperature: float = Field(default=1.0, gt=0.0)
     max_response_tokens: int = Field(default=12288, ge=1)
+
+    @model_validator(mode="after")
+    def _answers_somewhere(self) -> Self:
+        if self.visits == 0 and (self.when_dry != "online" or self.only_hard):
+            raise ValueError(
+                "visits is 0, so there is no pool: expected when_dry 'online' and only_hard false, got "
+                f"{self.when_dry!r} and {str(self.only_hard).lower()}; or set visits to 1 or more"
+            )
+        return self
 
 
 class ReferenceTeacher(_Pool):

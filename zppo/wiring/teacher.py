@@ -56,6 +56,9 @@ def _precompute(run: RunContext) -> str:
     if not isinstance(method, WithTeacher) or isinstance(config, NoTeacher):
         run.progress.say(f"precompute  nothing to do: {run.config.method.type} asks no teacher for responses")
         return ""
+    if config.visits == 0:
+        run.progress.say("precompute  nothing to do: the teacher answers while training (teacher.visits is 0)")
+        return ""
     prepared = run_prepare(run)
     identity = identify("precompute", pool_inputs(run, config), [run.committed(prepared)])
     path = shared("precompute", fingerprint(identity))
@@ -107,13 +110,15 @@ def works_in_rounds(config: RunConfig) -> bool:
 
 
 def teacher(run: RunContext, pool: str) -> Teacher | None:
-    """The teacher of a training run: the pool, and what serves when it is dry."""
+    """The teacher of a training run: the pool, and what serves when it is dry or there is none."""
     config = run.config.teacher
-    if isinstance(config, NoTeacher) or not pool:
+    if isinstance(config, NoTeacher) or not isinstance(run.config.method, WithTeacher):
         return None
     online = None
     if config.when_dry == "online":
         online = OnlineTeacher(response_source(run, config), run.grader, hint_writer(run))
+    if not pool:
+        return online
     return PoolTeacher(PoolTable(run.store.file(pool, RESPONSES)), config.when_dry, online)
 
 
