@@ -95,8 +95,8 @@ class TorchLearner:
         tokens = sum(len(row.response_ids) for row in batch.rows)
         active_tokens = sum(len(row.response_ids) for row in rows)
         if not active_tokens:
-            none = 0.0 if self._objective.clips else None
-            return UpdateStatistics(0.0, 0.0, 0.0, none, none, none, tokens, active_tokens)
+            clipped = 0.0 if self._objective.clips else None
+            return UpdateStatistics(0.0, 0.0, 0.0, clipped, clipped, clipped, tokens, active_tokens)
         try:
             sums = self._accumulate_gradients(rows, tokens)
             grad_norm = self._clip_gradients(rows, tokens)
