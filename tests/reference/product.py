@@ -1,5 +1,6 @@
 """The product's step in a world of the reference."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import get_args
@@ -97,13 +98,13 @@ def scripted_engine(world: World) -> ScriptedEngine:
     return ScriptedEngine(answer)
 
 
-def scripted_teacher(world: World, engine: ScriptedEngine) -> ScriptedTeacher:
-    """The teacher of a world, who has the student's vocabulary."""
+def scripted_teacher(world: World, tokens: Callable[[str], tuple[int, ...]]) -> ScriptedTeacher:
+    """The teacher of a world, who draws these tokens for a text."""
     return ScriptedTeacher(
         lambda name, index: world.teacher[name][index],
         world.profile.teacher_pool,
         hint=lambda name, index: world.hints[name][index],
-        tokens=lambda text: (*engine.tokenize(text), EOS),
+        tokens=tokens,
     )
 
 
@@ -113,7 +114,7 @@ def collector_of(world: World, seed: int = SEED, engine: ScriptedEngine | None =
     return Collector(
         engine=engine,
         grader=TextGrader(),
-        teacher=scripted_teacher(world, engine),
+        teacher=scripted_teacher(world, lambda text: (*engine.tokenize(text), EOS)),
         compressor=FirstWords("teacher", world.unshortenable.__contains__),
         extractive=FirstWords("extractive", world.vanishing.__contains__),
         templates=GENERAL,
