@@ -143,13 +143,14 @@ def _start(arguments: list[str], environment: Mapping[str, str], log: Path) -> s
             stderr=subprocess.STDOUT,
             start_new_session=True,
             # Safe beside other threads: the function takes no lock.
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+            preexec_fn=end_with_parent,  # noqa: PLW1509
         )
 
 
-def _end_with_parent() -> None:
-    """Ask the kernel to end this child when its parent dies, a SIGKILL included (Linux)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def end_with_parent(number: int = signal.SIGTERM) -> None:
+    """Ask the kernel to send this child a signal when its parent dies, of a SIGKILL too; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def _wait_until_healthy(process: subprocess.Popen[bytes], url: str, name: str, log: Path) -> None:

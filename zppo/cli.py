@@ -137,13 +137,41 @@ def check(
 
 
 @app.command()
+def study(
+    study: Annotated[str, typer.Argument(help="Name of a shipped study, or path of a YAML file.")],
+    name: Annotated[str | None, typer.Option(help="Name of the study; its file's name by default.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each in a process of its own.")] = 1,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show the runs and the time left; run nothing.")
+    ] = False,
+    home: Home = RUNS,
+    device: Device = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Run a recipe under many methods and seeds, and report on it; goes on where an earlier call stopped."""
+    from zppo.study.grid import load_plan
+    from zppo.study.records import check_unmixed, find_report, read_records, report_text
+
+    grid = load_plan(study, name)
+    check_unmixed(grid, home)
+    if plan:
+        from zppo.study.overview import overview
+
+        typer.echo(overview(grid, read_records(grid, home), jobs))
+    elif find_report(grid, home) is not None:
+        typer.echo(report_text(grid, home))
+    else:
+        _run_study(study, grid.name, jobs, _runtime(home, device, threads))
+
+
+@app.command()
 def evaluate(name: Name, home: Home = RUNS, device: Device = "auto", threads: Threads = 0) -> None:
     """Evaluate the base and the best checkpoint of a run on its held-out questions."""
     from zppo.runs import read_run
 
     config = read_run(home, name).recipe
     runtime = _runtime(home, device, threads)
-    with _stoppable(name, home):
+    with _stoppable(f"resume {name}", home):
         from flows.pipeline import evaluate_run
 
         evaluate_run(config, name, runtime)
@@ -156,7 +184,7 @@ def promote(name: Name, home: Home = RUNS, device: Device = "auto", threads: Thr
 
     config = read_run(home, name).recipe
     runtime = _runtime(home, device, threads)
-    with _stoppable(name, home):
+    with _stoppable(f"resume {name}", home):
         from flows.pipeline import promote_run
 
         promote_run(config, name, runtime)
@@ -224,10 +252,22 @@ def _execute(config: "RunConfig", name: str, runtime: "Runtime") -> None:
         return
     # The flow takes the lock; this is the same answer without the servers' start.
     check_free(runtime.home / RunPaths(name).root)
-    with _stoppable(name, runtime.home):
+    with _stoppable(f"resume {name}", runtime.home):
         from flows.pipeline import run_pipeline
 
         run_pipeline(config, name, runtime)
+
+
+def _run_study(study: str, name: str, jobs: int, runtime: "Runtime") -> None:
+    from zppo.layout import StudyPaths
+    from zppo.stores.locks import check_free
+    from zppo.study.grid import command
+
+    check_free(runtime.home / StudyPaths(name).root)
+    with _stoppable(command(study, name, jobs).removeprefix("zppo "), runtime.home):
+        from flows.study import run_study
+
+        run_study(study, name, jobs, runtime)
 
 
 def _runtime(home: Path, device: str, threads: int) -> "Runtime":
@@ -248,14 +288,14 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _stoppable(name: str, home: Path) -> Iterator[None]:
-    """End with one line on Ctrl-C and SIGTERM; what is committed stays."""
+def _stoppable(again: str, home: Path) -> Iterator[None]:
+    """End with one line on Ctrl-C and SIGTERM that says how to go on; what is committed stays."""
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     except (KeyboardInterrupt, _Terminated) as stop:
         option = "" if home == RUNS else f" --home {home}"
-        typer.echo(f"\nstopped; go on with: zppo resume {name}{option}", err=True)
+        typer.echo(f"\nstopped; go on with: zppo {again}{option}", err=True)
         raise typer.Exit(TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -18,7 +18,7 @@ _UNITS = {"tokens": "", "bytes": "B", "FLOP": "FLOP"}
 def status_text(runs: Sequence[RunStatus]) -> str:
     """One line a run: how far it is and what it has reached."""
     heading = ("run", "state", "method", "student", "rounds", "left", "plain", "validation", "base", "final")
-    return _aligned([heading, *map(_status_row, runs)])
+    return aligned([heading, *map(_status_row, runs)])
 
 
 def plan_text(config: RunConfig, plan: Plan) -> str:
@@ -68,14 +68,14 @@ def _estimates_text(estimates: Sequence[Estimate]) -> str:
     units = {item.unit for item in estimates}
     if len(rows) > 1 and len(units) == 1:
         rows.append(("  total", amount(sum(item.value for item in estimates), units.pop()), ""))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _accuracy(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _aligned(rows: Iterable[Sequence[str]]) -> str:
+def aligned(rows: Iterable[Sequence[str]]) -> str:
     """Columns two spaces apart, each as wide as its widest cell."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

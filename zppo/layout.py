@@ -81,6 +81,11 @@ class StudyPaths:
         return f"{self.root}/runs/{run}"
 
     @property
+    def wall_time(self) -> str:
+        """Seconds that its sittings took; a file that belongs to no artifact."""
+        return f"{self.root}/seconds"
+
+    @property
     def report(self) -> str:
         """Tables and figures; a study that has it is finished."""
         return f"{self.root}/report"

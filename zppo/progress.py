@@ -9,6 +9,9 @@ from typing import Protocol, TextIO
 Advance = Callable[[int, str], None]
 """`advance(done, note)`: units done so far, and a few words on how it goes."""
 
+SecondsLeft = Callable[[], float | None]
+"""An estimate of the time that work still takes; None while there is none."""
+
 LINE_SECONDS = 5.0
 """Least time between two lines of the same work in a log."""
 
@@ -20,9 +23,28 @@ class Progress(Protocol):
         """One line that stays."""
         ...
 
-    def track(self, title: str, total: int, done: int = 0) -> AbstractContextManager[Advance]:
-        """Show work of `total` units, of which `done` were there before."""
+    def track(
+        self, title: str, total: int, done: int = 0, left: SecondsLeft | None = None
+    ) -> AbstractContextManager[Advance]:
+        """Show work of `total` units, of which `done` were there before.
+
+        The time left comes from `left`, or else from the mean time of a unit.
+        """
         ...
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def say(self, line: str) -> None:
+        """One line less."""
+
+    @contextmanager
+    def track(
+        self, title: str, total: int, done: int = 0, left: SecondsLeft | None = None
+    ) -> Iterator[Advance]:
+        """Work that nobody watches."""
+        yield lambda done, note: None
 
 
 class Lines:
@@ -37,7 +59,9 @@ class Lines:
         print(line, file=self._stream, flush=True)
 
     @contextmanager
-    def track(self, title: str, total: int, done: int = 0) -> Iterator[Advance]:
+    def track(
+        self, title: str, total: int, done: int = 0, left: SecondsLeft | None = None
+    ) -> Iterator[Advance]:
         """Show work of `total` units, of which `done` were there before."""
         started = shown = self._clock()
         width = len(str(total))
@@ -48,8 +72,11 @@ class Lines:
             if now - shown < LINE_SECONDS and now_done < total:
                 return
             shown = now
-            left = time_left(now - started, now_done - done, total - now_done)
-            self.say(f"{title:<11} {now_done:>{width}}/{total}  {note}{'  ' if note else ''}{left}")
+            if left is None:
+                rest = time_left(now - started, now_done - done, total - now_done)
+            else:
+                rest = left_text(left())
+            self.say(f"{title:<11} {now_done:>{width}}/{total}  {note}{'  ' if note else ''}{rest}")
 
         yield advance
 
@@ -68,7 +95,9 @@ class Bars:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
-    def track(self, title: str, total: int, done: int = 0) -> Iterator[Advance]:
+    def track(
+        self, title: str, total: int, done: int = 0, left: SecondsLeft | None = None
+    ) -> Iterator[Advance]:
         """Show work of `total` units, of which `done` were there before."""
         from rich import progress
 
@@ -78,12 +107,20 @@ class Bars:
             progress.MofNCompleteColumn(),
             progress.TextColumn("{task.fields[note]}"),
             progress.TimeElapsedColumn(),
-            progress.TextColumn("left"),
-            progress.TimeRemainingColumn(elapsed_when_finished=False),
+            *(
+                (progress.TextColumn("left"), progress.TimeRemainingColumn(elapsed_when_finished=False))
+                if left is None
+                else (progress.TextColumn("{task.fields[left]}"),)
+            ),
         )
         with progress.Progress(*columns, console=self._console) as bars:
-            bar = bars.add_task(title, total=total, completed=done, note="")
-            yield lambda now_done, note: bars.update(bar, completed=now_done, note=note)
+            bar = bars.add_task(title, total=total, completed=done, note="", left="")
+
+            def advance(now_done: int, note: str) -> None:
+                rest = left_text(left()) if left is not None else ""
+                bars.update(bar, completed=now_done, note=note, left=rest)
+
+            yield advance
 
 
 def choose_progress(stream: TextIO = sys.stdout) -> Progress:
@@ -95,7 +132,12 @@ def time_left(elapsed: float, done: int, left: int) -> str:
     """`1:05 left`, from the average so far; empty before anything is done."""
     if done <= 0:
         return ""
-    return f"{clock_text(elapsed / done * left)} left"
+    return left_text(elapsed / done * left)
+
+
+def left_text(seconds: float | None) -> str:
+    """`1:05 left`; empty where nobody knows."""
+    return "" if seconds is None else f"{clock_text(seconds)} left"
 
 
 def clock_text(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """From a study to the runs that it consists of."""
 
 import itertools
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,19 @@ def load_plan(study: str, name: str | None = None) -> StudyPlan:
     settings = override(read_settings(_recipe(config.recipe, path)), config.set)
     runs = [run for variant in config.variants for run in _runs(config, name, variant, settings)]
     return StudyPlan(name, config, tuple(sorted(runs, key=lambda run: run.seed)))
+
+
+def command(study: str, name: str, jobs: int) -> str:
+    """The command line that runs a study, or goes on with it.
+
+    Args:
+        study: A shipped study, or the path of one.
+        name: Of the study in the home.
+        jobs: Runs at a time.
+    """
+    own = _name(Path(study)) if study.endswith((".yaml", ".yml")) else study
+    named = ["--name", name] if name != own else []
+    return shlex.join(["zppo", "study", study, *named, *(["--jobs", str(jobs)] if jobs > 1 else [])])
 
 
 def _name(path: Path) -> str:

@@ -1,5 +1,6 @@
 """What a study keeps in the home: a record of every finished run, and the report."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from zppo.runs import read_run
 from zppo.stores.identity import changes, identify
 from zppo.stores.local import LocalStore
 from zppo.study.grid import PlannedRun, StudyPlan
+from zppo.study.report import provenance, write_report
+from zppo.study.report.write import REPORT
 
 RECORD = "record.json"
 """In the artifact `StudyPaths.record`; holds a `StudyRun`."""
@@ -76,6 +79,26 @@ def write_record(
             (staging.directory / RECORD).write_text(collect().model_dump_json(indent=1))
 
 
+class WallTime:
+    """Seconds that the sittings of a study took together."""
+
+    def __init__(self, home: Path, study: str) -> None:
+        """A new sitting begins."""
+        self._store, self._path = LocalStore(home), StudyPaths(study).wall_time
+        self._began = time.monotonic()
+        file = self._store.home / self._path
+        self._before = float(file.read_text()) if file.exists() else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All sittings, this one up to now."""
+        return self._before + time.monotonic() - self._began
+
+    def keep(self) -> None:
+        """Write it down; a sitting that is killed counts up to here."""
+        self._store.write_file(self._path, f"{self.seconds:.1f}\n".encode())
+
+
 def find_report(plan: StudyPlan, home: Path) -> Path | None:
     """The directory of the report on exactly this study and these runs; None where work is left."""
     store, path = LocalStore(home), StudyPaths(plan.name).report
@@ -87,24 +110,32 @@ def find_report(plan: StudyPlan, home: Path) -> Path | None:
     return store.home / path if manifest.identity == _report_identity(plan, store) else None
 
 
-def write_report(plan: StudyPlan, home: Path, write: Callable[[Sequence[StudyRun], Path], None]) -> Path:
-    """Commit the report, in place of one on an earlier state of the study; returns its directory.
+def commit_report(plan: StudyPlan, home: Path, command: str, seconds: float) -> None:
+    """Write the report, in place of one on an earlier state of the study.
 
     Args:
         plan: All of its runs are finished.
         home: Of the store.
-        write: Writes the report on the runs into an empty directory.
+        command: What ran the study.
+        seconds: Wall time of all sittings.
     """
-    found = find_report(plan, home)
-    if found is not None:
-        return found
+    if find_report(plan, home) is not None:
+        return
     store, path = LocalStore(home), StudyPaths(plan.name).report
     records = read_records(plan, home)
+    runs = [records[run.name] for run in plan.runs]
     if store.read(path) is not None:
         store.remove(path)
     with store.commit(path, _report_identity(plan, store)) as staging:
-        write([records[run.name] for run in plan.runs], staging.directory)
-    return store.home / path
+        write_report(plan.study, runs, staging.directory, provenance(command, seconds))
+
+
+def report_text(plan: StudyPlan, home: Path) -> str:
+    """What a terminal shows of the report: its main table, and where the rest is."""
+    file = LocalStore(home).file(StudyPaths(plan.name).report, REPORT)
+    _, _, results = file.read_text(encoding="utf-8").partition("\n## Results\n")
+    table, _, _ = results.partition("\n## ")
+    return f"# {plan.study.title}\n{table.rstrip()}\n\nReport: {file}"
 
 
 def _report_identity(plan: StudyPlan, store: LocalStore) -> Identity:
