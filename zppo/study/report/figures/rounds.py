@@ -1,0 +1,96 @@
+"""What the rounds were made of: batches, advantages, and the audits of BCQ and NCQ."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from schemas.config.study import VariantGroup
+from schemas.report import Share
+from schemas.study import RoundPoint
+from zppo.core.study.records import Cell
+from zppo.core.study.rounds import WINDOW, Part, accuracy_of, composition, series
+from zppo.study.report.details import PART_TITLES
+from zppo.study.report.figures.lines import Panel, line_figure
+from zppo.study.report.figures.style import Looks, Picture, bottom_legend, grid
+from zppo.study.report.view import View
+
+_COLOURS: dict[Part, str] = {
+    "new": "#c9d3dc",
+    "replayed": "#8299ad",
+    "bcq": "#E69F00",
+    "ncq": "#CC79A7",
+    "hint": "#009E73",
+    "prefix": "#0072B2",
+    "extra": "#56B4E9",
+}
+_X_LABEL = f"round (moving average over {WINDOW})"
+_ADVANTAGES: dict[str, Callable[[RoundPoint], Share]] = {
+    "groups with zero advantage": lambda point: point.zero_advantage_groups,
+    "rollouts with a positive advantage": lambda point: point.positive_advantage_rollouts,
+}
+_AUDITS: dict[str, Callable[[RoundPoint], Share]] = {
+    "BCQ: accuracy": accuracy_of("bcq"),
+    "BCQ: answer of the correct candidate": lambda point: point.bcq_correct_candidate,
+    "BCQ: answer of the wrong candidate": lambda point: point.bcq_wrong_candidate,
+    "BCQ: correct candidate shown first": lambda point: point.bcq_correct_first,
+    "BCQ: accuracy, correct one first": lambda point: point.bcq_accuracy_correct_first,
+    "BCQ: accuracy, correct one second": lambda point: point.bcq_accuracy_correct_second,
+    "NCQ: accuracy": accuracy_of("ncq"),
+    "NCQ: repeats a listed wrong answer": lambda point: point.ncq_repeats_listed,
+    "NCQ: gives the teacher's answer": lambda point: point.ncq_matches_teacher,
+}
+
+
+def advantage_figure(view: View, group: VariantGroup, looks: Looks) -> Iterator[Picture]:
+    """Groups with zero advantage and rollouts with a positive one: a row a cell."""
+    panels = [
+        _panel(view, cell, view.panel_title(cell, title), read)
+        for cell in view.records.cells
+        for title, read in _ADVANTAGES.items()
+    ]
+    figure = line_figure(view, looks, panels, columns=2)
+    if figure is not None:
+        caption = (
+            f"{group.title}: share of zero-advantage groups and of positive-advantage rollouts over rounds"
+        )
+        yield Picture(f"{group.name}-advantages", caption, figure)
+
+
+def audit_figures(view: View, group: VariantGroup, looks: Looks) -> Iterator[Picture]:
+    """What became of BCQ and NCQ prompts: a figure a cell."""
+    for number, cell in enumerate(view.records.cells, start=1):
+        panels = [_panel(view, cell, title, read) for title, read in _AUDITS.items()]
+        figure = line_figure(view, looks, panels, columns=3)
+        if figure is None:
+            continue
+        where = f", {view.cell_title(cell)}" if cell else ""
+        if cell:
+            figure.suptitle(view.cell_title(cell), x=0.01, ha="left")
+        suffix = f"-{number}" if cell else ""
+        caption = f"{group.title}{where}: BCQ and NCQ audits over rounds"
+        yield Picture(f"{group.name}-audits{suffix}", caption, figure)
+
+
+def composition_figure(view: View, group: VariantGroup) -> Iterator[Picture]:
+    """Groups of each kind over rounds, stacked: a panel a variant and cell."""
+    found = [
+        (view.panel_title(cell, view.title(variant)), composition(view.runs(variant, cell)))
+        for cell in view.records.cells
+        for variant in group.variants
+    ]
+    found = [(title, parts) for title, parts in found if parts]
+    if not found:
+        return
+    figure, places = grid(len(found), columns=3, height=2.5, share_y=True)
+    for axes, (title, parts) in zip(places, found, strict=True):
+        colours = [_COLOURS[part] for part in parts]
+        rounds = range(1, 1 + len(next(iter(parts.values()))))
+        axes.stackplot(rounds, *parts.values(), colors=colours, linewidth=0)
+        axes.set(title=title, xlabel="round", ylabel="groups", xlim=(1, max(2, len(rounds))))
+    shown = [part for part in _COLOURS if any(part in parts for _, parts in found)]
+    bottom_legend(figure, {PART_TITLES[part]: _COLOURS[part] for part in shown})
+    caption = f"{group.title}: composition of the batches over rounds, mean over seeds"
+    yield Picture(f"{group.name}-composition", caption, figure)
+
+
+def _panel(view: View, cell: Cell, title: str, read: Callable[[RoundPoint], Share]) -> Panel:
+    return Panel(title, cell, partial(series, read=read, bootstrap=view.bootstrap), _X_LABEL, "share")
