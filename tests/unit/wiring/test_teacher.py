@@ -13,12 +13,13 @@ from schemas.config.run import RunConfig, Runtime
 from schemas.config.teacher import ModelTeacher
 from schemas.teacher import TeacherPool
 from tests.pipelines import RECIPE
+from zppo.ports import Visit
 from zppo.rendering import SETS
 from zppo.stages.precompute import REPORT
 from zppo.teachers.pool import RESPONSES, PoolTable
 from zppo.wiring.context import RunContext, open_run
 from zppo.wiring.prepare import run_prepare
-from zppo.wiring.teacher import pool_inputs, run_precompute, works_in_rounds
+from zppo.wiring.teacher import pool_inputs, run_precompute, teacher, works_in_rounds
 
 SHARING = (
     "grpo_both",
@@ -38,10 +39,10 @@ ASKING_FOR_NONE = (
 )
 
 
-def config_of(method: str, teacher: dict[str, Any] | None = None, **settings: Any) -> RunConfig:
+def config_of(method: str, asked: dict[str, Any] | None = None, **settings: Any) -> RunConfig:
     """The tiny recipe with another method."""
     whole = RECIPE | {"method": {"type": method} | settings}
-    return RunConfig.model_validate(whole | {"teacher": RECIPE["teacher"] | (teacher or {})})
+    return RunConfig.model_validate(whole | {"teacher": RECIPE["teacher"] | (asked or {})})
 
 
 @contextmanager
@@ -114,8 +115,23 @@ def test_the_general_prompt_for_hints_counts_where_a_set_lacks_one(tmp_path: Pat
     assert ours["hint_template"] != general["hint_template"]
 
 
+def test_without_a_pool_every_visit_is_drawn_online_with_its_tokens(tmp_path: Path) -> None:
+    config = config_of("hint", {"visits": 0, "when_dry": "online"})
+    with opened(tmp_path, config, "online") as run:
+        assert run_precompute(run) == ""
+        (question,) = run.questions(run_prepare(run), "train").at([0])
+        online = teacher(run, "")
+        assert online is not None
+        (answer,) = online.respond([Visit(question=question, served=0, count=3, seed=1)])
+        assert run.teacher is not None
+        decode = run.teacher.tokenizer.decode
+    assert (answer.served, answer.drawn) == (0, 3)
+    assert [decode(each.token_ids) for each in answer.responses] == [each.text for each in answer.responses]
+    assert answer.tokens > sum(len(each.token_ids) for each in answer.responses)
+
+
 @pytest.mark.parametrize(
-    ("method", "teacher", "settings", "needed"),
+    ("method", "asked", "settings", "needed"),
     [
         ("zppo", {}, {}, False),
         ("hint", {}, {}, False),
@@ -129,9 +145,9 @@ def test_the_general_prompt_for_hints_counts_where_a_set_lacks_one(tmp_path: Pat
     ],
 )
 def test_the_teacher_stays_where_rounds_need_it(
-    method: str, teacher: dict[str, Any], settings: dict[str, Any], needed: bool
+    method: str, asked: dict[str, Any], settings: dict[str, Any], needed: bool
 ) -> None:
-    assert works_in_rounds(config_of(method, teacher, **settings)) is needed
+    assert works_in_rounds(config_of(method, asked, **settings)) is needed
 
 
 def test_off_policy_distillation_wants_responses_to_every_question() -> None:
