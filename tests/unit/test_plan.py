@@ -50,7 +50,7 @@ def test_every_estimate_is_the_product_that_it_shows(recipe):
 def test_a_round_of_the_pocket_recipe_has_its_known_tokens():
     made = plan("pocket")
     assert value(made.round_tokens, "plain responses") == (32 + 8) * 8 * 32
-    assert value(made.round_tokens, "BCQ and NCQ responses") == 8 * 8 * 32
+    assert value(made.round_tokens, "hard questions' responses") == 8 * 8 * 32
     assert value(made.run_tokens, "teacher pool") == 2048 * 4 * 4 * 32
 
 

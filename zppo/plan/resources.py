@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from schemas.config.method import OffPolicy, OnPolicy
 from schemas.config.run import RunConfig
 from schemas.config.teacher import ModelTeacher
 from zppo.models import size
@@ -103,6 +104,8 @@ def compute(
     if teacher is not None:
         asked = tokens.get("teacher pool", 0) + tokens.get("evaluation of the teacher", 0)
         asked += config.rounds * tokens.get("teacher summaries", 0)
+        if isinstance(config.method, OffPolicy | OnPolicy):
+            asked += config.rounds * rows
         yield product(
             "teacher", "FLOP", ("tokens", asked), ("FLOP a token", size.forward_flops(teacher.text))
         )

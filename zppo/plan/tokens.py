@@ -30,8 +30,8 @@ def of_round(config: RunConfig) -> Iterable[Estimate]:
     yield _tokens("plain responses", questions, rollouts, response)
     if isinstance(method, Augmentation):
         prompts = ("prompts", share(method.augment_fraction, new))
-        yield _tokens("prompts of hard questions", prompts, _longest(config, method))
-        yield _tokens("responses to them", prompts, rollouts, response)
+        yield _tokens("hard questions' prompts", prompts, _longest(config, method))
+        yield _tokens("hard questions' responses", prompts, rollouts, response)
         if isinstance(method, Reformulation) and method.compression.type == "teacher":
             summary = ("compression.max_tokens", method.compression.max_tokens)
             yield _tokens("teacher summaries", prompts, rollouts, summary)

@@ -89,6 +89,12 @@ def _precompute(run: RunContext) -> str:
         f"correct; coverage {pool.coverage:.1%}"
     )
     if isinstance(method, Hint):
+        if not pool.hints:
+            raise InputError(
+                f"the teacher wrote no usable hint to any question: {pool.hints_revealing:,} gave the answer "
+                f"away, {pool.hints_missing:,} were empty, too long (method.max_hint_tokens) or not inside "
+                "<hint> tags; use a stronger teacher, or another write_hint.txt in its template set"
+            )
         run.progress.say(
             f"precompute  {pool.hints:,} hints from the correct ones; rejected {pool.hints_revealing:,} that "
             f"gave the answer away; {pool.hints_missing:,} missing or too long"
