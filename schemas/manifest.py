@@ -7,7 +7,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, JsonValue
 
 from schemas.base import Artifact, Frozen, Sha256
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Raised when the method computes something else from the same recipe and data."""
 
 
