@@ -100,26 +100,25 @@ def _train(
     study: str, left: Iterable[PlannedRun], runtime: Runtime, workers: Iterable[Worker], board: Board
 ) -> Iterator[tuple[PlannedRun, str | None]]:
     """Give each run to the next free worker; yields the runs as they end, with an error where one failed."""
-    waiting, idle = deque(left), deque(workers)
-    running: dict[str, PrefectFuture[None]] = {}
-    ended: SimpleQueue[tuple[PlannedRun, Worker]] = SimpleQueue()
+    waiting = deque(left)
+    ended: SimpleQueue[tuple[PlannedRun, Worker, PrefectFuture[None]]] = SimpleQueue()
     stop_if_cancelled = watch_for_cancel()
 
-    def have_trained(run: PlannedRun, worker: Worker) -> None:
-        try:
-            worker.do(partial(train_run, study, run, runtime), board.of(run))
-        finally:
-            ended.put((run, worker))
+    def start_next(worker: Worker) -> int:
+        if not waiting:
+            return 0
+        run = waiting.popleft()
+        work = partial(worker.do, partial(train_run, study, run, runtime), board.of(run))
+        _task(run.name, work).submit().add_done_callback(lambda future: ended.put((run, worker, future)))
+        return 1
 
-    while waiting or running:
-        while waiting and idle:
-            run = waiting.popleft()
-            running[run.name] = _task(run.name, partial(have_trained, run, idle.popleft())).submit()
+    running = sum(map(start_next, workers))
+    while running:
         stop_if_cancelled()
         with suppress(Empty):
-            run, worker = ended.get(timeout=LOOK_SECONDS)
-            idle.append(worker)
-            yield run, _error(running.pop(run.name))
+            run, worker, future = ended.get(timeout=LOOK_SECONDS)
+            running += start_next(worker) - 1
+            yield run, _error(future)
 
 
 def _task(title: str, work: Callable[[], object]) -> Task[[], None]:
@@ -128,7 +127,7 @@ def _task(title: str, work: Callable[[], object]) -> Task[[], None]:
     def execute() -> None:
         work()
 
-    return task(name=title, cache_policy=NO_CACHE)(execute)
+    return task(name=title, task_run_name=title, cache_policy=NO_CACHE)(execute)
 
 
 def _error(future: PrefectFuture[None]) -> str | None:

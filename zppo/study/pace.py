@@ -100,8 +100,9 @@ class Tally:
     def note(self) -> str:
         """Runs done, and what those under way report."""
         current = (
-            f"{name.partition('.')[2]} {self._done[name]} {note}"
-            for name, note in sorted(self._notes.items())
+            f"{run.name.partition('.')[2]} {self._done[run.name]}/{run.recipe.rounds} {self._notes[run.name]}"
+            for run in self._plan.runs
+            if run.name in self._notes
         )
         return "   ".join([f"{len(self._finished)}/{len(self._plan.runs)} runs", *current])
 

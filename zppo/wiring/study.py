@@ -49,11 +49,13 @@ def train_run(
     from zppo.study.collecting import collect_run
     from zppo.study.records import write_record
     from zppo.wiring.context import open_run
+    from zppo.wiring.prepare import run_prepare
     from zppo.wiring.teacher import run_precompute
     from zppo.wiring.tracking import tracking
     from zppo.wiring.train import open_training
 
     with open_run(planned.recipe, planned.name, runtime, Quiet()) as run:
+        run_prepare(run)
         pool = run_precompute(run)
         run.progress = progress
         with tracking(run) as tracker:

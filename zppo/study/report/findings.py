@@ -36,6 +36,37 @@ VERDICTS: dict[Outcome, str] = {
     "not_shown": "does not hold: not shown",
     "not_testable": "cannot be tested here",
 }
+_TALLY: dict[Outcome, str] = {
+    "holds": "hold",
+    "contradicted": "the opposite",
+    "not_shown": "not shown",
+    "not_testable": "cannot be tested here",
+}
+MEASURE_TITLES: dict[ClaimMeasure, str] = {
+    "accuracy": "held-out accuracy",
+    "out_of_distribution": "out-of-distribution accuracy",
+    "gain": "gain in held-out accuracy over the base student",
+    "out_of_distribution_gain": "gain in out-of-distribution accuracy over the base student",
+    "graduation": "share of the buffer's entries that graduated",
+    "leavers_graduated": "share of the entries leaving the buffer that graduated",
+    "zero_advantage": "share of groups with zero advantage",
+    "positive_advantage": "share of rollouts with a positive advantage",
+    "bcq_accuracy": "BCQ accuracy",
+    "bcq_correct_candidate": "BCQ answers of the correct candidate",
+    "bcq_wrong_candidate": "BCQ answers of the wrong candidate",
+    "bcq_neither": "BCQ answers of neither candidate",
+    "bcq_correct_first": "share of BCQ with the correct candidate first",
+    "bcq_accuracy_correct_first": "BCQ accuracy with the correct candidate first",
+    "bcq_accuracy_correct_second": "BCQ accuracy with the correct candidate second",
+    "ncq_accuracy": "NCQ accuracy",
+    "ncq_repeats_listed": "NCQ rollouts that repeat a listed answer",
+    "ncq_matches_teacher": "NCQ rollouts that give the teacher's answer",
+    "teacher_accuracy": "accuracy of the teacher's pool",
+    "rollouts": "student rollouts",
+    "student_tokens": "student tokens",
+    "teacher_tokens": "teacher tokens",
+    "seconds": "seconds of collecting and updating",
+}
 _COUNTS: tuple[ClaimMeasure, ...] = ("rollouts", "student_tokens", "teacher_tokens", "seconds")
 
 
@@ -145,16 +176,8 @@ def _cell_words(view: View, cell: Cell | None) -> Cell:
 
 def _tally(verdicts: Sequence[Verdict]) -> str:
     outcomes = [verdict.outcome for verdict in verdicts]
-    parts = (f"{plural(outcomes.count(outcome), 'verdict')} {words}" for outcome, words in _TALLY.items())
-    return "In all: " + ", ".join(parts) + "."
-
-
-_TALLY: dict[Outcome, str] = {
-    "holds": "that a claim holds",
-    "contradicted": "of the opposite",
-    "not_shown": "of nothing shown",
-    "not_testable": "that it cannot be tested here",
-}
+    counts = ", ".join(f"{outcomes.count(outcome)} {words}" for outcome, words in _TALLY.items())
+    return f"In all {plural(len(outcomes), 'verdict')}: {counts}."
 
 
 def _axis(test: DifferenceTest | InteractionTest | BetweenTest) -> Axis:
@@ -162,17 +185,18 @@ def _axis(test: DifferenceTest | InteractionTest | BetweenTest) -> Axis:
 
 
 def _what(view: View, test: BetweenTest | DifferenceTest | InteractionTest) -> str:
-    """The quantity in words, such as `accuracy of ZPPO − GRPO`."""
-    measure = test.measure.replace("_", " ")
+    """The quantity in words, such as `held-out accuracy, ZPPO − GRPO`."""
+    measure = MEASURE_TITLES[test.measure]
     match test:
         case BetweenTest():
-            return f"{measure}{_entry(test.entry_accuracy)} of {view.title(test.variant)}"
+            return f"{measure}{_entry(test.entry_accuracy)}, {view.title(test.variant)}"
         case DifferenceTest():
             sides = (_side(view, test.larger), _side(view, test.smaller))
-            return f"{measure}{_entry(test.entry_accuracy)} of {' − '.join(sides)}"
+            return f"{measure}{_entry(test.entry_accuracy)}, {' − '.join(sides)}"
         case InteractionTest():
-            both, first, second, neither = map(view.title, (test.both, test.first, test.second, test.neither))
-            return f"{measure} of ({both} − {neither}) − ({first} − {neither}) − ({second} − {neither})"
+            names = (test.both, test.first, test.second, test.neither)
+            both, first, second, neither = map(view.title, names)
+            return f"{measure}, ({both} − {neither}) − ({first} − {neither}) − ({second} − {neither})"
 
 
 def _side(view: View, name: str) -> str:
@@ -180,7 +204,7 @@ def _side(view: View, name: str) -> str:
 
 
 def _entry(accuracy: float | None) -> str:
-    return "" if accuracy is None else f" of entries admitted at {accuracy_fraction(accuracy)}"
+    return "" if accuracy is None else f", admitted at {accuracy_fraction(accuracy)}"
 
 
 def _number(estimate: Estimate, measure: ClaimMeasure, sign: str) -> str:

@@ -38,6 +38,7 @@ def main_table(view: View) -> Iterator[str]:
     yield from ("", "## Results", "")
     yield "Accuracy at the end of training, on held-out questions of the training sources and on the sources"
     yield "that are only evaluated (out of distribution). Rollouts, tokens and seconds are means over seeds."
+    yield from _overview(view)
     headings = ("variant", "seeds", "held out", "out of distribution", "rollouts", "student tokens")
     for cell in view.records.cells:
         yield from cell_heading(view, cell)
@@ -46,6 +47,24 @@ def main_table(view: View) -> Iterator[str]:
             *(_row(view, variant.title, runs) for variant, runs in view.present(cell)),
         ]
         yield from table((*headings, "teacher tokens", "seconds", "teacher's accuracy"), rows)
+
+
+def _overview(view: View) -> Iterator[str]:
+    """Held-out accuracy alone, variants against cells; only where there are several cells."""
+    cells = view.records.cells
+    if len(cells) < 2:
+        return
+
+    def held_out(variant: str, cell: Cell) -> str:
+        return estimate(over_seeds(view, view.runs(variant, cell), "accuracy"))
+
+    yield from ("", f"Held out, by {' and '.join(factor.title for factor in view.study.factors)}:", "")
+    names = [
+        variant for variant in view.study.variants if any(view.runs(variant.name, cell) for cell in cells)
+    ]
+    rows = ((variant.title, *(held_out(variant.name, cell) for cell in cells)) for variant in names)
+    base = (BASE_TITLE, *(estimate(base_estimates(view, cell)[0]) for cell in cells))
+    yield from table(("variant", *map(", ".join, cells)), [base, *rows])
 
 
 def settings_table(view: View) -> Iterator[str]:

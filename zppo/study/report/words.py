@@ -44,10 +44,10 @@ def estimate(value: Estimate | None, sign: str = "") -> str:
     """
     if value is None:
         return NOTHING
-    text = f"{value.mean:{sign}.3f}"
+    text = f"{value.mean:{sign}z.3f}"
     if value.interval is None:
         return text
-    return f"{text} [{value.interval.low:{sign}.3f}, {value.interval.high:{sign}.3f}]"
+    return f"{text} [{value.interval.low:{sign}z.3f}, {value.interval.high:{sign}z.3f}]"
 
 
 def difference(value: Estimate | None) -> str:

@@ -9,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 from schemas.config.study import VariantGroup
 from zppo.core.study.buffer import MANY_VISITS, Counts, Graduation, fates_by_visits, graduations
 from zppo.core.study.records import Cell
-from zppo.study.report.figures.style import Look, Looks, Picture, bottom_legend, grid
+from zppo.study.report.figures.style import Look, Looks, Picture, bottom_legend, grid, in_cell, label_left
 from zppo.study.report.view import View
 from zppo.study.report.words import accuracy_fraction
 
@@ -25,7 +25,8 @@ def graduation_figure(view: View, group: VariantGroup, looks: Looks) -> Iterator
     figure, places = grid(len(found), columns=2, height=3.2, share_y=True)
     for axes, (cell, shares) in zip(places, found, strict=True):
         _draw_bars(axes, shares, looks)
-        axes.set(title=view.cell_title(cell), xlabel="plain accuracy at admission", ylabel="graduated")
+        axes.set(title=view.cell_title(cell), xlabel="plain accuracy at admission")
+        label_left(axes, "graduated")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     drawn = [variant for variant in looks if any(variant in shares for _, shares in found)]
     bottom_legend(figure, {view.title(variant): looks[variant].colour for variant in drawn})
@@ -33,24 +34,22 @@ def graduation_figure(view: View, group: VariantGroup, looks: Looks) -> Iterator
     yield Picture(f"{group.name}-graduations", caption, figure)
 
 
-def fate_figure(view: View, group: VariantGroup) -> Iterator[Picture]:
-    """What became of entries, by number of visits: a panel a variant and cell."""
-    found = [
-        (view.panel_title(cell, view.title(variant)), fates_by_visits(view.runs(variant, cell)))
-        for cell in view.records.cells
-        for variant in group.variants
-    ]
-    found = [(title, fates) for title, fates in found if fates]
-    if not found:
-        return
-    figure, places = grid(len(found), columns=3, height=2.5, share_y=True)
-    for axes, (title, fates) in zip(places, found, strict=True):
-        _draw_fates(axes, fates)
-        axes.set(title=title, xlabel="visits", ylabel="share of all entries")
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    bottom_legend(figure, _FATES)
-    caption = f"{group.title}: fate of the buffer's entries by number of visits"
-    yield Picture(f"{group.name}-fates", caption, figure)
+def fate_figures(view: View, group: VariantGroup) -> Iterator[Picture]:
+    """What became of entries, by number of visits: a figure a cell, a panel a variant."""
+    for cell in view.records.cells:
+        fates_of = {variant: fates_by_visits(view.runs(variant, cell)) for variant in group.variants}
+        found = {variant: fates for variant, fates in fates_of.items() if fates}
+        if not found:
+            continue
+        figure, places = grid(len(found), columns=3, height=2.4, share_y=True)
+        for axes, (variant, fates) in zip(places, found.items(), strict=True):
+            _draw_fates(axes, fates)
+            axes.set(title=view.title(variant), xlabel="visits")
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            label_left(axes, "share of all entries")
+        bottom_legend(figure, _FATES)
+        caption = f"{group.title}: fate of the buffer's entries by number of visits"
+        yield in_cell(view, cell, f"{group.name}-fates", caption, figure)
 
 
 def _graduations(view: View, cell: Cell, looks: Looks) -> dict[str, list[Graduation]]:

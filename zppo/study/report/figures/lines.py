@@ -42,7 +42,7 @@ def line_figure(view: View, looks: Looks, panels: Sequence[Panel], columns: int)
             _draw_curve(axes, curve, looks[variant])
         axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
         axes.margins(x=0.02)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 5, 8, 10], integer=True))
         if axes.get_xlim()[1] > _THOUSANDS:
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     drawn = {variant for _, curves in found for variant in curves}

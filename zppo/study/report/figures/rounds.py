@@ -10,7 +10,7 @@ from zppo.core.study.records import Cell
 from zppo.core.study.rounds import WINDOW, Part, accuracy_of, composition, series
 from zppo.study.report.details import PART_TITLES
 from zppo.study.report.figures.lines import Panel, line_figure
-from zppo.study.report.figures.style import Looks, Picture, bottom_legend, grid
+from zppo.study.report.figures.style import Looks, Picture, bottom_legend, grid, in_cell, label_left
 from zppo.study.report.view import View
 
 _COLOURS: dict[Part, str] = {
@@ -57,39 +57,31 @@ def advantage_figure(view: View, group: VariantGroup, looks: Looks) -> Iterator[
 
 def audit_figures(view: View, group: VariantGroup, looks: Looks) -> Iterator[Picture]:
     """What became of BCQ and NCQ prompts: a figure a cell."""
-    for number, cell in enumerate(view.records.cells, start=1):
+    for cell in view.records.cells:
         panels = [_panel(view, cell, title, read) for title, read in _AUDITS.items()]
         figure = line_figure(view, looks, panels, columns=3)
-        if figure is None:
+        if figure is not None:
+            caption = f"{group.title}: BCQ and NCQ audits over rounds"
+            yield in_cell(view, cell, f"{group.name}-audits", caption, figure)
+
+
+def composition_figures(view: View, group: VariantGroup) -> Iterator[Picture]:
+    """Groups of each kind over rounds, stacked: a figure a cell, a panel a variant."""
+    for cell in view.records.cells:
+        parts_of = {variant: composition(view.runs(variant, cell)) for variant in group.variants}
+        found = {variant: parts for variant, parts in parts_of.items() if parts}
+        if not found:
             continue
-        where = f", {view.cell_title(cell)}" if cell else ""
-        if cell:
-            figure.suptitle(view.cell_title(cell), x=0.01, ha="left")
-        suffix = f"-{number}" if cell else ""
-        caption = f"{group.title}{where}: BCQ and NCQ audits over rounds"
-        yield Picture(f"{group.name}-audits{suffix}", caption, figure)
-
-
-def composition_figure(view: View, group: VariantGroup) -> Iterator[Picture]:
-    """Groups of each kind over rounds, stacked: a panel a variant and cell."""
-    found = [
-        (view.panel_title(cell, view.title(variant)), composition(view.runs(variant, cell)))
-        for cell in view.records.cells
-        for variant in group.variants
-    ]
-    found = [(title, parts) for title, parts in found if parts]
-    if not found:
-        return
-    figure, places = grid(len(found), columns=3, height=2.5, share_y=True)
-    for axes, (title, parts) in zip(places, found, strict=True):
-        colours = [_COLOURS[part] for part in parts]
-        rounds = range(1, 1 + len(next(iter(parts.values()))))
-        axes.stackplot(rounds, *parts.values(), colors=colours, linewidth=0)
-        axes.set(title=title, xlabel="round", ylabel="groups", xlim=(1, max(2, len(rounds))))
-    shown = [part for part in _COLOURS if any(part in parts for _, parts in found)]
-    bottom_legend(figure, {PART_TITLES[part]: _COLOURS[part] for part in shown})
-    caption = f"{group.title}: composition of the batches over rounds, mean over seeds"
-    yield Picture(f"{group.name}-composition", caption, figure)
+        figure, places = grid(len(found), columns=3, height=2.4, share_y=True)
+        for axes, (variant, parts) in zip(places, found.items(), strict=True):
+            rounds = range(1, 1 + len(next(iter(parts.values()))))
+            axes.stackplot(rounds, *parts.values(), colors=[_COLOURS[part] for part in parts], linewidth=0)
+            axes.set(title=view.title(variant), xlabel="round", xlim=(1, max(2, len(rounds))))
+            label_left(axes, "groups")
+        shown = [part for part in _COLOURS if any(part in parts for parts in found.values())]
+        bottom_legend(figure, {PART_TITLES[part]: _COLOURS[part] for part in shown})
+        caption = f"{group.title}: composition of the batches over rounds, mean over seeds"
+        yield in_cell(view, cell, f"{group.name}-composition", caption, figure)
 
 
 def _panel(view: View, cell: Cell, title: str, read: Callable[[RoundPoint], Share]) -> Panel:

@@ -12,15 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from schemas.config.study import VariantGroup
+from zppo.core.study.records import Cell
+from zppo.study.report.view import View
 
 Dash = Literal["-", "--"]
 WIDTH = 10.0
-"""Inches; at 150 dots an inch a figure is 1,500 pixels wide and its letters are legible at 1,000."""
+"""Inches; at 120 dots an inch a figure is 1,200 pixels wide and its letters are legible at 1,000."""
 GREY = "#6b6b6b"
-_DPI = 150
+_DPI = 120
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8c6d31")
 """The palette of Okabe and Ito, which the colour-blind can tell apart; brown in place of its yellow."""
-_DASHES: tuple[Dash, ...] = ("-", "-", "-", "-", "--", "--", "--", "--")
+_DASHES: tuple[Dash, ...] = ("-", "-", "-", "-", "-", "-", "--", "--")
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,21 @@ def grid(count: int, columns: int, height: float, share_y: bool = False) -> tupl
     for axes in places[count:]:
         axes.set_visible(False)
     return figure, places[:count]
+
+
+def label_left(axes: Axes, label: str) -> None:
+    """Label the vertical axis of the first column only; the others share its scale."""
+    place = axes.get_subplotspec()
+    axes.set_ylabel(label if place is None or place.is_first_col() else "")
+
+
+def in_cell(view: View, cell: Cell, name: str, caption: str, figure: Figure) -> Picture:
+    """A picture of one cell: its values are the figure's title and stand in its caption."""
+    if not cell:
+        return Picture(name, caption, figure)
+    title = view.cell_title(cell)
+    figure.suptitle(title, x=0.01, ha="left")
+    return Picture(f"{name}-{view.records.cells.index(cell) + 1}", f"{caption} ({title})", figure)
 
 
 def bottom_legend(figure: Figure, colours: Mapping[str, str]) -> None:
