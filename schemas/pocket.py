@@ -23,6 +23,8 @@ class CandidateReading(Frozen):
     """Responses that repeat the wrong candidate word for word."""
     answers_wrong: Fraction
     """Responses with the wrong candidate's final answer."""
+    accuracy_with_hint: Fraction
+    """Of the same questions with the first steps of the solution as a hint, and no candidates."""
 
 
 class ModelCard(Frozen):
@@ -40,16 +42,36 @@ class ModelCard(Frozen):
 
 
 class StudentCard(ModelCard):
-    """The student, with what makes it worth training by reinforcement."""
+    """A student, with what makes it worth training by reinforcement."""
 
     all_wrong: Fraction
     """Share of questions with no right response among eight."""
     reading: CandidateReading
 
 
-class PocketCard(Artifact):
-    """A pair of pocket models, as built."""
+class Writing(Frozen):
+    """What a teacher writes about responses, one sample each at temperature 1."""
 
+    faithful_right: Fraction
+    """Summaries of right responses of the student that are, word for word, what extraction makes of them."""
+    faithful_wrong: Fraction
+    """The same of wrong responses."""
+    answer_free: Fraction
+    """Hints, made from true derivations, without a box and without the final answer as a value."""
+    true_prefix: Fraction
+    """Hints that are the first steps of the derivation, at least one and not all."""
+
+
+class TeacherCard(ModelCard):
+    """A teacher, with what it makes of responses."""
+
+    writing: Writing
+
+
+class PocketCard(Artifact):
+    """The pocket models, as built."""
+
+    schema_version: int = 2
     seed: int = Field(ge=0)
     """Of weights, examples and measurements."""
     questions: int = Field(ge=1)
@@ -58,5 +80,12 @@ class PocketCard(Artifact):
     """Operations in the chains that `accuracy` is measured on."""
     longer_lengths: tuple[int, ...]
     """Operations in the chains that `longer_accuracy` is measured on."""
+    hintable: Fraction
+    """Share of the questions of which a hint without the answer exists."""
     student: StudentCard
-    teacher: ModelCard
+    """Tells a correct candidate from a wrong one."""
+    student_indifferent: StudentCard
+    """Reads candidates, and repeats either about as often."""
+    teacher: TeacherCard
+    teacher_middle: TeacherCard
+    teacher_weak: TeacherCard

@@ -34,12 +34,18 @@ _FILES = (
 )
 """What a checkpoint consists of; anything else in its directory (an optimizer, a card) is not read."""
 
-_POCKET = {"pocket/student": "student", "pocket/teacher": "teacher"}
+_POCKET = {
+    f"pocket/{name}": name
+    for name in ("student", "student-indifferent", "teacher", "teacher-middle", "teacher-weak")
+}
 _HUB_TIMEOUT = 10.0
 """Seconds."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_NAMES = "`pocket/student`, `pocket/teacher`, `smollm2`, a directory, or a hub name such as `Qwen/Qwen3-0.6B`"
+_NAMES = (
+    f"{', '.join(f'`{name}`' for name in (*_POCKET, smollm2.NAME))}, "
+    "a directory, or a hub name such as `Qwen/Qwen3-0.6B`"
+)
 
 
 @dataclass(frozen=True)

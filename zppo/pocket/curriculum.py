@@ -1,14 +1,15 @@
 """How the pocket models are taught before any reinforcement.
 
-The teacher sees true derivations until it masters them. The student's warm-up has two stages. In the
-first, structure, it learns how to write a derivation and how to read a prompt, with facts that are nearly
-all random. In the second, facts, the demonstrations are mostly true, except for the facts withheld from it,
-and it learns fast: it is measured every few updates and stopped inside the learning window.
+In the first stage, structure, a model learns how to write a derivation and how to read a prompt, with facts
+that are nearly all random. In the second, facts, demonstrations are mostly true and it learns fast: it is
+measured every few updates and stopped inside a window of accuracy. The students end there, and are never
+told some of the facts. The teacher writes summaries and hints as well; it passes two windows, in each of
+which a copy stays behind as a weaker teacher, and goes on until it masters the task.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 
 from transformers import PreTrainedTokenizerFast
@@ -16,9 +17,9 @@ from transformers import PreTrainedTokenizerFast
 from zppo.errors import InputError
 from zppo.pocket.examples import (
     Example,
-    Facts,
     Lesson,
     bcq_example,
+    hint_example,
     ncq_example,
     plain_example,
     repeat_example,
@@ -27,98 +28,177 @@ from zppo.pocket.examples import (
 from zppo.pocket.measure import Sampler, mean_accuracy, sample_plain
 from zppo.pocket.models import make_student, make_teacher
 from zppo.pocket.task import PocketQuestion
-from zppo.pocket.training import Trainer
+from zppo.pocket.training import Taught, Trainer
+from zppo.pocket.writing import summary_example, write_hint_example
 
 Report = Callable[[str], None]
+Curriculum = Callable[[Lesson, Random], list[Example]]
+"""Draws the examples of one update."""
 
-TEACHER_UPDATES = 600
 STRUCTURE_UPDATES = 400
 REPEATING = 0.6
 """Part of the structure stage that includes repetitions: copying is learned first."""
+MASTERY_UPDATES = 400
 STRUCTURE_ACCURACY = 0.1
 FACTS_ACCURACY = 0.9
-WITHHELD = 0.4
-"""Share of the multiplication facts that the student is never told: what is left to learn. Without it
-the student passes the window within 20 updates, and hardly a question stays hard."""
+WITHHELD = 0.55
+"""Share of the multiplication facts that a student is never told: what is left to learn. Without it
+a student passes the window within 20 updates, and hardly a question stays hard."""
 HIGH_RATE = 3e-3
 LOW_RATE = 7e-4
 MOST_FACT_UPDATES = 400
 CHECK_EVERY = 10
 REPORT_EVERY = 50
-STOP = (0.215, 0.275)
-"""Plain accuracy, on the questions of the check, at which the student is done."""
+
+Window = tuple[float, float]
+"""Lowest and highest plain accuracy, on the questions of the check, at which the facts stage ends."""
+STUDENT: Window = (0.20, 0.26)
+WEAK: Window = (0.42, 0.49)
+MIDDLE: Window = (0.72, 0.80)
 
 
-def teach_teacher(tokenizer: PreTrainedTokenizerFast, seed: int, report: Report) -> tuple[Trainer, int]:
-    """A teacher trained on true derivations of chains of 1 to 7 operations, and its number of updates."""
-    trainer, random = Trainer(make_teacher(tokenizer, seed), tokenizer), Random(seed)
-    lesson = Lesson(accuracy=1.0, shortest=1, longest=7)
-    for update in range(TEACHER_UPDATES):
-        examples = [plain_example(lesson, random) for _ in range(64)]
-        loss = trainer.step(examples, cosine(HIGH_RATE, update, TEACHER_UPDATES))
+@dataclass(frozen=True)
+class Teachers:
+    """Three states of one training."""
+
+    weak: Taught
+    middle: Taught
+    best: Taught
+
+
+class Course:
+    """One model in training."""
+
+    def __init__(self, name: str, trainer: Trainer, curriculum: Curriculum, random: Random, report: Report):
+        """Keep what all stages share.
+
+        Args:
+            name: Of the model, in progress lines.
+            trainer: The model with its optimizer.
+            curriculum: Draws the examples of an update.
+            random: What examples are drawn with.
+            report: Called with a line of progress now and then.
+        """
+        self._name = name
+        self._trainer = trainer
+        self._curriculum = curriculum
+        self._random = random
+        self._report = report
+
+    def structure(self, lesson: Lesson) -> None:
+        """Random facts; chains grow to the lesson's longest while repetitions last."""
+        for update in range(STRUCTURE_UPDATES):
+            done = update / (REPEATING * STRUCTURE_UPDATES)
+            examples = self._curriculum(growing(lesson, done), self._random)
+            if done < 1.0:
+                examples += [repeat_example(self._random) for _ in range(16)]
+            self._step("structure", examples, update, STRUCTURE_UPDATES)
+
+    def mastery(self, lesson: Lesson) -> None:
+        """A fixed number of updates at a rate that falls."""
+        for update in range(MASTERY_UPDATES):
+            self._step("mastery", self._curriculum(lesson, self._random), update, MASTERY_UPDATES)
+
+    def facts(self, lesson: Lesson, window: Window, checks: Sequence[PocketQuestion]) -> None:
+        """Train until the model's plain accuracy on the questions of the check is in the window.
+
+        A window is narrow. Where a check finds it passed, training goes back to the check before, at half
+        the learning rate.
+
+        Raises:
+            InputError: The window was not reached.
+        """
+        trainer, rate = self._trainer, LOW_RATE
+        sampler, before = Sampler(trainer.model, trainer.tokenizer), trainer.state()
+        for update in range(CHECK_EVERY, MOST_FACT_UPDATES + 1, CHECK_EVERY):
+            for _ in range(CHECK_EVERY):
+                trainer.step(self._curriculum(lesson, self._random), rate)
+            accuracy = mean_accuracy(sample_plain(sampler, checks, seed=update))
+            self._report(f"{self._name}: facts, update {update}, plain accuracy {accuracy:.3f}")
+            if accuracy > window[1]:
+                trainer.restore(before)
+                rate /= 2
+            elif accuracy >= window[0]:
+                return
+            else:
+                before = trainer.state()
+        raise InputError(
+            f"the {self._name} did not reach a plain accuracy of {window[0]} to {window[1]} in "
+            f"{MOST_FACT_UPDATES} updates; use another seed"
+        )
+
+    def _step(self, stage: str, examples: list[Example], update: int, updates: int) -> None:
+        loss = self._trainer.step(examples, cosine(HIGH_RATE, update, updates))
         if (update + 1) % REPORT_EVERY == 0:
-            report(f"teacher: update {update + 1} of {TEACHER_UPDATES}, loss {loss:.3f}")
-    return trainer, TEACHER_UPDATES
+            self._report(f"{self._name}: {stage}, update {update + 1} of {updates}, loss {loss:.3f}")
 
 
 def teach_student(
-    tokenizer: PreTrainedTokenizerFast, seed: int, checks: Sequence[PocketQuestion], report: Report
-) -> tuple[Trainer, int]:
-    """A student in the learning window, and its number of updates."""
+    tokenizer: PreTrainedTokenizerFast,
+    seed: int,
+    checks: Sequence[PocketQuestion],
+    report: Report,
+    *,
+    judges: bool,
+) -> Taught:
+    """A student in the learning window.
+
+    Args:
+        tokenizer: Of all pocket models.
+        seed: Of weights and examples.
+        checks: Questions that the window is measured on.
+        report: Called with a line of progress now and then.
+        judges: Whether it is shown how to tell a correct candidate from a wrong one; if not, it is shown
+            how to repeat either.
+    """
     trainer, random = Trainer(make_student(tokenizer, seed), tokenizer), Random(seed)
     withheld = withheld_facts(WITHHELD, random)
-    for update in range(STRUCTURE_UPDATES):
-        batch = structure_batch(update, withheld, random)
-        loss = trainer.step(batch, cosine(HIGH_RATE, update, STRUCTURE_UPDATES))
-        if (update + 1) % REPORT_EVERY == 0:
-            report(f"student: structure, update {update + 1} of {STRUCTURE_UPDATES}, loss {loss:.3f}")
-    return trainer, STRUCTURE_UPDATES + _teach_facts(trainer, withheld, random, checks, report)
+    course = Course("student" if judges else "indifferent student", trainer, student_batch, random, report)
+    course.structure(Lesson(STRUCTURE_ACCURACY, longest=6, withheld=withheld, judges=judges))
+    course.facts(Lesson(FACTS_ACCURACY, longest=6, withheld=withheld, judges=judges), STUDENT, checks)
+    return trainer.taught()
 
 
-def _teach_facts(
-    trainer: Trainer, withheld: Facts, random: Random, checks: Sequence[PocketQuestion], report: Report
-) -> int:
-    """Train until the student is in the window; returns the number of updates.
-
-    The window is narrow. Where a check finds it passed, training goes back to the check before, at half
-    the learning rate.
-    """
-    sampler, rate = Sampler(trainer.model, trainer.tokenizer), LOW_RATE
-    lesson = Lesson(FACTS_ACCURACY, longest=6, withheld=withheld)
-    before = trainer.state()
-    for update in range(CHECK_EVERY, MOST_FACT_UPDATES + 1, CHECK_EVERY):
-        for _ in range(CHECK_EVERY):
-            trainer.step(mixed_batch(lesson, random), rate)
-        accuracy = mean_accuracy(sample_plain(sampler, checks, seed=update))
-        report(f"student: facts, update {update}, plain accuracy {accuracy:.3f}")
-        if accuracy > STOP[1]:
-            trainer.restore(before)
-            rate /= 2
-        elif accuracy >= STOP[0]:
-            return update
-        else:
-            before = trainer.state()
-    raise InputError(
-        f"the student did not reach plain accuracy {STOP[0]} in {MOST_FACT_UPDATES} updates; use another seed"
-    )
+def teach_teachers(
+    tokenizer: PreTrainedTokenizerFast, seed: int, checks: Sequence[PocketQuestion], report: Report
+) -> Teachers:
+    """Three teachers of growing accuracy for chains of 1 to 7 operations."""
+    trainer, random = Trainer(make_teacher(tokenizer, seed), tokenizer), Random(seed)
+    course = Course("teacher", trainer, teacher_batch, random, report)
+    course.structure(Lesson(STRUCTURE_ACCURACY, shortest=1, longest=7))
+    truth = Lesson(accuracy=1.0, shortest=1, longest=7)
+    course.facts(truth, WEAK, checks)
+    weak = trainer.taught()
+    course.facts(truth, MIDDLE, checks)
+    middle = trainer.taught()
+    course.mastery(truth)
+    return Teachers(weak, middle, trainer.taught())
 
 
-def structure_batch(update: int, withheld: Facts, random: Random) -> list[Example]:
-    """Random facts; chains grow from 3 to 6 operations while repetitions last."""
-    done = update / (REPEATING * STRUCTURE_UPDATES)
-    lesson = Lesson(STRUCTURE_ACCURACY, longest=3 + int(3 * min(done, 1.0)), withheld=withheld)
-    repeats = [repeat_example(random) for _ in range(16)] if done < 1.0 else []
-    return mixed_batch(lesson, random) + repeats
+def growing(lesson: Lesson, done: float) -> Lesson:
+    """The lesson with chains of at most half its longest at first, of all its lengths when `done` is 1."""
+    start = lesson.longest // 2
+    return replace(lesson, longest=start + int((lesson.longest - start) * min(done, 1.0)))
 
 
-def mixed_batch(lesson: Lesson, random: Random) -> list[Example]:
-    """Plain, BCQ and NCQ prompts, about 12 : 4 : 1; two thirds of the plain ones of training length."""
+def student_batch(lesson: Lesson, random: Random) -> list[Example]:
+    """Plain, BCQ, hint and NCQ prompts, about 12 : 4 : 1 : 1; most plain ones are of training length."""
     usual = replace(lesson, shortest=3, longest=4)
     return [
         *(plain_example(usual, random) for _ in range(32)),
         *(plain_example(lesson, random) for _ in range(16)),
         *(bcq_example(lesson, random) for _ in range(16)),
+        *(hint_example(lesson, random) for _ in range(5)),
         *(ncq_example(lesson, random) for _ in range(4)),
+    ]
+
+
+def teacher_batch(lesson: Lesson, random: Random) -> list[Example]:
+    """Plain prompts, and responses to shorten and to make hints of."""
+    return [
+        *(plain_example(lesson, random) for _ in range(32)),
+        *(summary_example(lesson, random) for _ in range(16)),
+        *(write_hint_example(lesson, random) for _ in range(16)),
     ]
 
 

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from random import Random
 
+from zppo.pocket.prompts import TEMPLATES, hint_prompt
 from zppo.pocket.task import FACTORS, MODULUS, Chain, Derivation, Fact, Operation, draw_chain
 from zppo.pocket.tokenizer import vocabulary
-from zppo.rendering import load_templates
 
 WRONG_ACCURACY = {"+": 0.9, "*": 0.5}
 """How often a step of a wrong candidate is true: wrong rollouts of a half-taught student look like that."""
+INDIFFERENT = 0.35
+"""How often a demonstrator that does not judge picks the correct candidate: less than half, since what the
+student knows of the facts draws it to the correct one by itself."""
 REPEATED_WORDS = (4, 24)
 """Shortest and longest string of a repetition."""
 
@@ -36,6 +39,8 @@ class Lesson:
     shortest: int = 2
     withheld: Facts = frozenset()
     """Facts that are never demonstrated: their results are always random."""
+    judges: bool = True
+    """Whether the demonstrator can tell candidates apart; if not, it picks one blindly."""
 
     def chain(self, random: Random) -> Chain:
         """A chain of any of the lesson's lengths."""
@@ -47,7 +52,6 @@ class Lesson:
         return any(step in self.withheld for step in steps)
 
 
-TEMPLATES = load_templates("pocket")
 TASK_WORDS = tuple(word for word in vocabulary() if word[0] in "0123456789+*\\")
 
 
@@ -90,12 +94,16 @@ def plain_example(lesson: Lesson, random: Random) -> Example:
 def bcq_example(lesson: Lesson, random: Random) -> Example:
     """Two candidates in random order, and the derivation of the one that the demonstrator believes in.
 
-    It knows the correct one as often as it knows a fact, and picks at random otherwise.
+    One that judges knows the correct one as often as it knows a fact, and picks at random otherwise.
     """
     chain = lesson.chain(random)
     pair = [chain.derive(), wrong_derivation(chain, random)]
-    knows = random.random() < lesson.accuracy and not lesson.withholds(pair[0])
-    shown = pair[0] if knows else random.choice(pair)
+    if not lesson.judges:
+        shown = pair[0] if random.random() < INDIFFERENT else pair[1]
+    elif random.random() < lesson.accuracy and not lesson.withholds(pair[0]):
+        shown = pair[0]
+    else:
+        shown = random.choice(pair)
     random.shuffle(pair)
     prompt = TEMPLATES.render_bcq(chain.text, [derivation.candidate for derivation in pair])
     return Example(prompt, shown.response)
@@ -110,6 +118,16 @@ def ncq_example(lesson: Lesson, random: Random) -> Example:
         pass
     prompt = TEMPLATES.render_ncq(chain.text, [attempt.candidate for attempt in wrong], answers)
     return Example(prompt, derivation.response)
+
+
+def hint_example(lesson: Lesson, random: Random) -> Example:
+    """The first steps of a derivation as a hint, and the whole of it as the response.
+
+    The hint is as right as the demonstrator: one that were always true would tell withheld facts.
+    """
+    derivation = lesson.chain(random).derive(half_known(lesson, random))
+    hint = derivation.first_steps(random.choice(derivation.hint_lengths))
+    return Example(hint_prompt(derivation.chain.text, hint), derivation.response)
 
 
 def repeat_example(random: Random) -> Example:

@@ -1,4 +1,4 @@
-"""What a student can do: alone, and with candidates in its prompt."""
+"""What a student can do alone, with candidates and with a hint; what a teacher writes about responses."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,10 @@ from random import Random
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from schemas.pocket import CandidateReading
+from schemas.pocket import CandidateReading, Writing
 from zppo.core.answers import last_boxed
-from zppo.core.compress import shorten
-from zppo.core.prompts import neutralise
-from zppo.pocket.examples import TEMPLATES
-from zppo.pocket.task import PocketQuestion
+from zppo.pocket.prompts import TEMPLATES, candidate_text, hint_prompt, summary_prompt, write_hint_prompt
+from zppo.pocket.task import Chain, PocketQuestion
 
 GROUP = 8
 HARD = 0.5
@@ -83,16 +81,6 @@ def mean_accuracy(groups: Sequence[PlainGroup]) -> float:
     return sum(group.accuracy for group in groups) / len(groups) if groups else 0.0
 
 
-def candidate_text(response: str) -> str:
-    """A response as it stands in a prompt: shortened, with its tags neutralised."""
-    short = shorten(response, max_lines=1, max_tokens=MAX_RESPONSE_TOKENS, count_tokens=_count_words)
-    return neutralise(short or "")
-
-
-def _count_words(text: str) -> int:
-    return len(text.split())
-
-
 @dataclass(frozen=True)
 class Pair:
     """A BCQ in the making: a hard question, its two candidates and their order."""
@@ -129,18 +117,82 @@ def read_candidates(sampler: Sampler, groups: Sequence[PlainGroup], seed: int) -
     return CandidateReading(
         questions=len(pairs),
         plain_accuracy=mean_accuracy([pair.group for pair in pairs]),
-        accuracy=_share(right(pair, text) for pair, text in answered),
-        correct_first=_share(right(pair, text) for pair, text in answered if pair.correct_first),
-        correct_second=_share(right(pair, text) for pair, text in answered if not pair.correct_first),
-        copies_correct=_share(candidate_text(text) == pair.correct for pair, text in answered),
-        copies_wrong=_share(candidate_text(text) == pair.wrong for pair, text in answered),
-        answers_wrong=_share(
+        accuracy=share(right(pair, text) for pair, text in answered),
+        correct_first=share(right(pair, text) for pair, text in answered if pair.correct_first),
+        correct_second=share(right(pair, text) for pair, text in answered if not pair.correct_first),
+        copies_correct=share(candidate_text(text) == pair.correct for pair, text in answered),
+        copies_wrong=share(candidate_text(text) == pair.wrong for pair, text in answered),
+        answers_wrong=share(
             last_boxed(text) is not None and last_boxed(text) == last_boxed(pair.wrong)
             for pair, text in answered
         ),
+        accuracy_with_hint=_accuracy_with_hint(sampler, [pair.group.question for pair in pairs], seed),
     )
 
 
-def _share(outcomes: Iterable[bool]) -> float:
+def _accuracy_with_hint(sampler: Sampler, questions: Sequence[PocketQuestion], seed: int) -> float:
+    random = Random(seed)
+    prompts = [hint_prompt(question.text, true_hint(question, random)) for question in questions]
+    groups = sampler.sample(prompts, GROUP, seed)
+    return share(
+        last_boxed(text) == question.answer
+        for question, group in zip(questions, groups, strict=True)
+        for text in group
+    )
+
+
+def true_hint(question: PocketQuestion, random: Random) -> str:
+    """The first steps of the true derivation."""
+    derivation = Chain.read(question.text).derive()
+    return derivation.first_steps(random.choice(derivation.hint_lengths))
+
+
+def measure_writing(teacher: Sampler, groups: Sequence[PlainGroup], seed: int) -> Writing:
+    """Have a teacher shorten right and wrong responses of a student, and make hints of the solutions."""
+    right = [text for group in groups if (text := _first(group, right=True)) is not None]
+    wrong = [text for group in groups if (text := _first(group, right=False)) is not None]
+    questions = [group.question for group in groups]
+    prompts = [write_hint_prompt(question.text, question.reference_solution) for question in questions]
+    hints = [hint for (hint,) in teacher.sample(prompts, 1, seed)]
+    pairs = list(zip(questions, hints, strict=True))
+    return Writing(
+        faithful_right=share(_faithful(teacher, right, seed)),
+        faithful_wrong=share(_faithful(teacher, wrong, seed)),
+        answer_free=share(is_answer_free(hint, question) for question, hint in pairs),
+        true_prefix=share(is_true_prefix(hint, question) for question, hint in pairs),
+    )
+
+
+def _first(group: PlainGroup, *, right: bool) -> str | None:
+    return next((text for text in group.responses if (text not in group.wrong) == right), None)
+
+
+def _faithful(teacher: Sampler, responses: Sequence[str], seed: int) -> list[bool]:
+    written = teacher.sample([summary_prompt(text) for text in responses], 1, seed)
+    return [
+        summary == f"<summary> {candidate_text(text)} </summary>"
+        for text, (summary,) in zip(responses, written, strict=True)
+    ]
+
+
+def is_answer_free(hint: str, question: PocketQuestion) -> bool:
+    """Whether a hint holds neither a box nor the answer as a value."""
+    return last_boxed(hint) is None and question.answer not in hint.split()
+
+
+def is_hintable(question: PocketQuestion) -> bool:
+    """Whether a hint that is answer-free exists."""
+    return question.answer not in Chain.read(question.text).derive().first_steps(1).split()
+
+
+def is_true_prefix(hint: str, question: PocketQuestion) -> bool:
+    """Whether a hint, in its tags, is the first steps of the true derivation: one at least, and not all."""
+    derivation = Chain.read(question.text).derive()
+    lengths = range(1, len(derivation.chain.operations))
+    return hint in {f"<hint> {derivation.first_steps(count)} </hint>" for count in lengths}
+
+
+def share(outcomes: Iterable[bool]) -> float:
+    """Of the outcomes that are true; 0 of none."""
     counted = list(outcomes)
     return sum(counted) / len(counted) if counted else 0.0

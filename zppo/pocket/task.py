@@ -55,6 +55,12 @@ class Chain:
         """The question as the student reads it."""
         return f"start {self.start} {' '.join(map(str, self.operations))} mod {MODULUS}"
 
+    @classmethod
+    def read(cls, text: str) -> "Chain":
+        """The chain of a question's text."""
+        _, start, *operations, _, _ = text.split()
+        return cls(int(start), tuple(Operation(word[0], int(word[1:])) for word in operations))
+
     def derive(self, fact: Fact = lambda value, operation: operation.apply(value)) -> "Derivation":
         """Work the chain out with the given facts; the default are the true ones."""
         values = [self.start]
@@ -79,10 +85,24 @@ class Derivation:
     @property
     def steps(self) -> str:
         """`9 +6 15 *2 11`."""
+        return self.first_steps(len(self.chain.operations))
+
+    def first_steps(self, count: int) -> str:
+        """The start value and the first `count` operations, each with its value."""
         written = [str(self.values[0])]
-        for operation, value in zip(self.chain.operations, self.values[1:], strict=True):
+        for operation, value in zip(self.chain.operations[:count], self.values[1:], strict=False):
             written += [str(operation), str(value)]
         return " ".join(written)
+
+    @property
+    def hint_lengths(self) -> list[int]:
+        """How many first steps may serve as a hint: not all of them, and none with the answer as a value.
+
+        Where no first step is free of the answer, one step is left: a hint that gives the answer away.
+        """
+        values = self.values
+        free = [count for count in range(1, len(values) - 1) if values[-1] not in values[: count + 1]]
+        return free or [1]
 
     @property
     def response(self) -> str:

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from zppo.core.answers import boxed
 from zppo.pocket.task import ADDENDS, FACTORS, MODULUS
-from zppo.rendering import load_templates
+from zppo.rendering import template_directory
 
 PAD, EOS, UNKNOWN, USER, ASSISTANT = SPECIAL = ("<pad>", "<eos>", "<unk>", "<user>", "<assistant>")
 CONTEXT = 1024
@@ -41,9 +41,7 @@ def vocabulary() -> tuple[str, ...]:
 
 
 def _template_words() -> list[str]:
-    templates = load_templates("pocket")
-    files = (templates.plain, templates.bcq, templates.ncq, templates.candidate)
-    texts = [*(file.template for file in files), templates.closing, templates.no_answers]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(template_directory("pocket").glob("*.txt"))]
     return [word for word in re.findall(r",|[^\s,]+", " ".join(texts)) if not word.startswith("$")]
 
 

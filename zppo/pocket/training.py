@@ -30,6 +30,16 @@ class State:
 
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
+    updates: int
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A model whose training is over."""
+
+    model: LlamaForCausalLM
+    updates: int
+    """Optimizer updates that it took."""
 
 
 class Trainer:
@@ -38,6 +48,7 @@ class Trainer:
     def __init__(self, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         self.model = model
         self.tokenizer = tokenizer
+        self.updates = 0
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
 
     def step(self, examples: Sequence[Example], learning_rate: float) -> float:
@@ -55,16 +66,22 @@ class Trainer:
             group["lr"] = learning_rate
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.updates += 1
         return loss
+
+    def taught(self) -> Taught:
+        """A copy of the model as it is now."""
+        return Taught(copy.deepcopy(self.model), self.updates)
 
     def state(self) -> State:
         """A copy of weights and optimizer."""
-        return copy.deepcopy(State(self.model.state_dict(), self.optimizer.state_dict()))
+        return copy.deepcopy(State(self.model.state_dict(), self.optimizer.state_dict(), self.updates))
 
     def restore(self, state: State) -> None:
         """Go back to an earlier state, which stays as it is."""
         self.model.load_state_dict(state.model)
         self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
+        self.updates = state.updates
 
     def _encode(self, examples: Sequence[Example]) -> list[Encoded]:
         chats = [[{"role": "user", "content": example.prompt}] for example in examples]

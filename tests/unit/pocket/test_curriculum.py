@@ -8,11 +8,20 @@ from hypothesis import strategies as st
 from zppo.core.answers import last_boxed
 from zppo.errors import InputError
 from zppo.pocket import curriculum
-from zppo.pocket.curriculum import cosine, mixed_batch, structure_batch, teach_student
+from zppo.pocket.curriculum import (
+    cosine,
+    growing,
+    student_batch,
+    teach_student,
+    teach_teachers,
+    teacher_batch,
+)
 from zppo.pocket.examples import (
+    Example,
     Lesson,
     bcq_example,
     half_known,
+    hint_example,
     ncq_example,
     plain_example,
     repeat_example,
@@ -20,7 +29,7 @@ from zppo.pocket.examples import (
     wrong_derivation,
 )
 from zppo.pocket.models import make_student
-from zppo.pocket.task import Operation, draw_chain, make_questions
+from zppo.pocket.task import Chain, Operation, draw_chain, make_questions
 from zppo.pocket.tokenizer import make_tokenizer
 from zppo.pocket.training import Trainer
 
@@ -82,14 +91,42 @@ def test_a_repetition_is_its_own_answer() -> None:
     assert example.prompt == example.response
 
 
-def test_chains_grow_and_repetitions_end_in_the_structure_stage() -> None:
-    first, last = (structure_batch(update, frozenset(), Random(0)) for update in (0, 10**6))
-    assert len(first) - len(last) == 16
-    assert max(len(example.response.split()) for example in last) > 2 * 4 + 5
+@pytest.mark.parametrize("longest", [6, 7])
+def test_chains_grow_from_three_operations_to_the_longest(longest: int) -> None:
+    lesson = Lesson(accuracy=0.1, longest=longest)
+    lengths = [growing(lesson, done / 10).longest for done in range(15)]
+    assert lengths == sorted(lengths)
+    assert (lengths[0], lengths[9], lengths[10], lengths[-1]) == (3, longest - 1, longest, longest)
+
+
+@given(random=RANDOMS)
+def test_a_hint_is_how_the_response_begins(random: Random) -> None:
+    example = hint_example(Lesson(accuracy=0.5), random)
+    hint = example.prompt.split("<hint>")[1].split("</hint>")[0].strip()
+    assert example.response.startswith(f"<think> {hint} ")
+
+
+def test_a_demonstrator_that_does_not_judge_repeats_either_candidate() -> None:
+    random = Random(0)
+    for judges, low, high in ((True, 1.0, 1.0), (False, 0.25, 0.45)):
+        lesson = Lesson(accuracy=1.0, judges=judges)
+        right = [_is_right(bcq_example(lesson, random)) for _ in range(400)]
+        assert low <= sum(right) / len(right) <= high
+
+
+def _is_right(example: Example) -> bool:
+    return last_boxed(example.response) == Chain.read(example.prompt.splitlines()[0]).derive().answer
+
+
+def test_all_kinds_of_prompts_are_taught() -> None:
+    student = " ".join(example.prompt for example in student_batch(TRUE, Random(0)))
+    teacher = " ".join(example.prompt for example in teacher_batch(TRUE, Random(0)))
+    assert all(words in student for words in ("a hint to help", "one correct", "all wrong"))
+    assert all(words in teacher for words in ("write a summary", "write a hint"))
 
 
 def test_the_loss_does_not_depend_on_the_order_of_the_examples() -> None:
-    examples = mixed_batch(TRUE, Random(0))
+    examples = student_batch(TRUE, Random(0))
     forward, backward = trainer(), trainer()
     assert forward.step(examples, 1e-3) == pytest.approx(backward.step(examples[::-1], 1e-3), rel=1e-5)
 
@@ -99,7 +136,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     for one in (first, second):
         random = Random(0)
         for _ in range(2):
-            one.step(mixed_batch(TRUE, random), 1e-3)
+            one.step(student_batch(TRUE, random), 1e-3)
     assert torch.equal(weights(first), weights(second))
 
 
@@ -132,4 +169,15 @@ def test_a_student_that_never_reaches_the_window_is_an_input_error(monkeypatch: 
     monkeypatch.setattr(curriculum, "STRUCTURE_UPDATES", 1)
     monkeypatch.setattr(curriculum, "MOST_FACT_UPDATES", curriculum.CHECK_EVERY)
     with pytest.raises(InputError, match="use another seed"):
-        teach_student(TOKENIZER, 0, list(make_questions(4, (3,), 0)), report=lambda line: None)
+        teach_student(TOKENIZER, 0, list(make_questions(4, (3,), 0)), lambda line: None, judges=True)
+
+
+def test_the_teachers_are_three_states_of_one_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STRUCTURE_UPDATES", "MASTERY_UPDATES", "CHECK_EVERY"):
+        monkeypatch.setattr(curriculum, name, 1)
+    for name in ("WEAK", "MIDDLE"):
+        monkeypatch.setattr(curriculum, name, (0.0, 1.0))
+    teachers = teach_teachers(TOKENIZER, 0, list(make_questions(4, (3,), 0)), lambda line: None)
+    three = (teachers.weak, teachers.middle, teachers.best)
+    assert [taught.updates for taught in three] == [2, 3, 4]
+    assert len({taught.model.lm_head.weight.sum().item() for taught in three}) == 3

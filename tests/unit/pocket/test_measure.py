@@ -10,13 +10,18 @@ from zppo.pocket.measure import (
     GROUP,
     PlainGroup,
     Sampler,
-    candidate_text,
+    is_answer_free,
+    is_hintable,
+    is_true_prefix,
     mean_accuracy,
+    measure_writing,
     pair_up,
     read_candidates,
+    true_hint,
 )
 from zppo.pocket.models import HEAD_SIZE, make_student
-from zppo.pocket.task import make_questions
+from zppo.pocket.prompts import candidate_text
+from zppo.pocket.task import PocketQuestion, make_questions
 from zppo.pocket.tokenizer import make_tokenizer
 
 TOKENIZER = make_tokenizer()
@@ -78,6 +83,43 @@ def test_only_hard_questions_are_shown_with_candidates(sampler: Sampler) -> None
     assert reading.questions == 1
     assert reading.plain_accuracy == 0.0
     assert mean_accuracy(groups) == 0.5
+
+
+SIX = PocketQuestion(
+    "start 9 +6 *2 +2 mod 19", "13", "<think> 9 +6 15 *2 11 +2 13 </think> \\boxed{13}", "k=3"
+)
+
+
+@pytest.mark.parametrize(
+    ("hint", "free", "prefix"),
+    [
+        ("<hint> 9 +6 15 </hint>", True, True),
+        ("<hint> 9 +6 15 *2 11 </hint>", True, True),
+        ("<hint> 9 +6 15 *2 11 +2 13 </hint>", False, False),
+        ("<hint> 9 +6 15 *2 12 </hint>", True, False),
+        ("<hint> 9 </hint>", True, False),
+        ("<hint> </hint>", True, False),
+        ("9 +6 15", True, False),
+        ("<hint> 9 +6 15 \\boxed{13} </hint>", False, False),
+    ],
+)
+def test_a_hint_is_held_against_the_answer_and_the_derivation(hint: str, free: bool, prefix: bool) -> None:
+    assert is_answer_free(hint, SIX) == free
+    assert is_true_prefix(hint, SIX) == prefix
+
+
+@given(question=st.sampled_from(list(make_questions(200, (3, 4), 0))), seed=st.integers(0, 9))
+def test_a_true_hint_is_a_prefix_and_without_the_answer_where_it_can_be(
+    question: PocketQuestion, seed: int
+) -> None:
+    hint = f"<hint> {true_hint(question, Random(seed))} </hint>"
+    assert is_true_prefix(hint, question)
+    assert is_answer_free(hint, question) == is_hintable(question)
+
+
+def test_a_teacher_with_random_weights_writes_nothing_of_use(sampler: Sampler) -> None:
+    writing = measure_writing(sampler, [PlainGroup(QUESTION, (RIGHT, WRONG))], seed=0)
+    assert writing.faithful_right == writing.faithful_wrong == writing.true_prefix == 0.0
 
 
 def test_the_first_head_of_a_new_model_looks_one_token_back() -> None:

@@ -7,8 +7,13 @@ from hypothesis import strategies as st
 from zppo.core.answers import last_boxed
 from zppo.core.compress import shorten
 from zppo.core.prompts import neutralise
-from zppo.pocket.examples import TEMPLATES
-from zppo.pocket.measure import candidate_text
+from zppo.pocket.prompts import (
+    TEMPLATES,
+    candidate_text,
+    hint_prompt,
+    summary_prompt,
+    write_hint_prompt,
+)
 from zppo.pocket.task import make_questions
 from zppo.pocket.tokenizer import PAD, SPECIAL, make_tokenizer, vocabulary
 
@@ -52,6 +57,19 @@ def test_no_shortened_response_has_an_unknown_token(text: str, most: int) -> Non
     assert_known(TEMPLATES.candidate.substitute(text=neutralise(short or "", SPECIAL)))
 
 
+@given(question=st.sampled_from(QUESTIONS), text=RESPONSES)
+def test_no_prompt_about_a_response_has_an_unknown_token(question, text: str) -> None:
+    for prompt in (summary_prompt(text), write_hint_prompt(question.text, text)):
+        assert_known(prompt)
+
+
+@given(question=st.sampled_from(QUESTIONS), hint=RESPONSES)
+def test_no_prompt_with_a_hint_has_an_unknown_token(question, hint: str) -> None:
+    prompt = hint_prompt(question.text, hint)
+    assert_known(prompt)
+    assert prompt.count("</hint>") == 1
+
+
 def test_no_plain_prompt_has_an_unknown_token() -> None:
     for question in QUESTIONS:
         assert_known(TEMPLATES.render_plain(question.text))
@@ -84,6 +102,7 @@ def test_every_prompt_ends_with_the_closing_instruction() -> None:
         TEMPLATES.render_plain("start 1 +1 mod 19"),
         TEMPLATES.render_bcq("start 1 +1 mod 19", ["2", "3"]),
         TEMPLATES.render_ncq("start 1 +1 mod 19", ["3"], []),
+        hint_prompt("start 1 +1 mod 19", "1"),
     ]
     assert all(prompt.endswith(TEMPLATES.closing) for prompt in prompts)
 

@@ -55,6 +55,30 @@ def test_a_derivation_goes_on_from_the_value_it_wrote(chain: Chain, value: int) 
     assert seen == [chain.start, *[value] * (len(chain.operations) - 1)]
 
 
+@given(chain=CHAINS)
+def test_a_chain_can_be_read_from_its_text(chain: Chain) -> None:
+    assert Chain.read(chain.text) == chain
+
+
+@given(chain=CHAINS)
+def test_the_first_steps_are_how_the_derivation_begins(chain: Chain) -> None:
+    derivation = chain.derive()
+    for count in range(len(chain.operations) + 1):
+        words = derivation.first_steps(count).split()
+        assert words == derivation.steps.split()[: 2 * count + 1]
+        assert len(words) == 2 * count + 1
+
+
+@given(chain=CHAINS.filter(lambda chain: len(chain.operations) > 1))
+def test_a_hint_is_shorter_than_the_derivation_and_without_the_answer_where_it_can_be(chain: Chain) -> None:
+    derivation = chain.derive()
+    hints = [derivation.first_steps(count).split() for count in derivation.hint_lengths]
+    assert all(3 <= len(hint) < len(derivation.steps.split()) for hint in hints)
+    given_away = derivation.answer in derivation.first_steps(1).split()
+    assert [derivation.answer in hint for hint in hints] == [given_away] * len(hints)
+    assert not given_away or len(hints) == 1
+
+
 @given(seed=SEEDS, offset=st.integers(0, 200))
 def test_slices_of_a_stream_are_the_stream_and_share_no_question(seed: int, offset: int) -> None:
     stream = list(make_questions(300, (3, 4), seed))
