@@ -78,14 +78,15 @@ def lively(
     variant: str, seed: int, skill: float, cost: float, factors: Mapping[str, str] | None = None
 ) -> StudyRun:
     """A run that looks like a real one: a noisy rising curve, audits, and a buffer; deterministic."""
-    wave = [math.sin(1.7 * seed + 0.9 * at) for at in range(81)]
+    phase = sum(map(ord, variant)) + 1.7 * seed
+    wave = [math.sin(phase * (1 + at % 7) + 0.9 * at) for at in range(81)]
     curve = [
         point(
             at,
             0.25
             + (skill - 0.25) * (1 - math.exp(-at / 30))
-            + 0.012 * wave[at] * (at > 0)
-            + 0.01 * wave[seed] * (at > 0),
+            + 0.02 * wave[at] * (at > 0)
+            + 0.04 * wave[seed] * (at > 0),
             0.14 + 0.6 * (skill - 0.25) * (1 - math.exp(-at / 40)) + 0.01 * wave[at] * (at > 0),
             rollouts=int(256 * cost),
             seconds=0.31 * cost * (1 + 0.03 * wave[seed]),

@@ -75,9 +75,11 @@ def difference_tables(view: View, found: Sequence[Difference]) -> Iterator[str]:
     if not found:
         return
     yield from ("", "## Paired differences", "")
-    yield "The same seed on both sides, both given the same amount: the largest that every paired run"
-    yield "reached. Accuracies between two checkpoints are interpolated, nothing is extrapolated. Bold: the"
-    yield "interval excludes zero. `k/n`: above zero in k of n pairs."
+    yield (
+        "The same seed on both sides, both given the same amount: the largest that every paired run reached. "
+        "Accuracies between two checkpoints are interpolated, nothing is extrapolated. Bold: the interval "
+        "excludes zero. `k/n`: above zero in k of n pairs."
+    )
     for cell in view.records.cells:
         own = [each for each in found if each.cell == cell]
         if own:
@@ -98,9 +100,11 @@ def claims_section(view: View, verdicts: Sequence[Verdict]) -> Iterator[str]:
     if not verdicts:
         return
     yield from ("", "## Claims", "")
-    yield "A claim *holds* where the interval lies above zero, or within the claimed range. It does"
-    yield "not hold where the interval lies below zero or outside the range (*the opposite*), and where it"
-    yield "contains zero or a bound of the range (*not shown*)."
+    yield (
+        "A claim *holds* where the interval lies above zero, or within the claimed range. It does not hold "
+        "where the interval lies below zero or outside the range (*the opposite*), and where it contains zero or a "
+        "bound of the range (*not shown*)."
+    )
     yield ""
     factors = tuple(factor.title for factor in view.study.factors)
     headings = ("", "claim", *factors, "verdict", "figures")

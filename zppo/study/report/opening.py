@@ -36,8 +36,10 @@ def head(view: View, provenance: Provenance) -> Iterator[str]:
 def main_table(view: View) -> Iterator[str]:
     """Every variant at its end, by cell, under the base student."""
     yield from ("", "## Results", "")
-    yield "Accuracy at the end of training, on held-out questions of the training sources and on the sources"
-    yield "that are only evaluated (out of distribution). Rollouts, tokens and seconds are means over seeds."
+    yield (
+        "Accuracy at the end of training, on held-out questions of the training sources and on the sources "
+        "that are only evaluated (out of distribution). Rollouts, tokens and seconds are means over seeds."
+    )
     yield from _overview(view)
     headings = ("variant", "seeds", "held out", "out of distribution", "rollouts", "student tokens")
     for cell in view.records.cells:
@@ -149,7 +151,9 @@ def _wall(provenance: Provenance) -> str:
 
 
 def _reading(view: View) -> Iterator[str]:
-    level, resamples = f"{view.study.confidence:.0%}", view.study.bootstrap_resamples
-    yield f"Brackets hold {level} percentile bootstrap intervals over seeds ({resamples:,} resamples). Of"
-    yield "few seeds such an interval is rather too narrow: see how many there are, and in how many of them a"
-    yield "difference is above zero. One seed has no interval."
+    yield (
+        f"Brackets hold {view.study.confidence:.0%} percentile bootstrap intervals over seeds "
+        f"({view.study.bootstrap_resamples:,} resamples). Of few seeds such an interval is rather too "
+        "narrow: see how many there are, and in how many of them a difference is above zero. One seed has no "
+        "interval."
+    )

@@ -51,7 +51,7 @@ def _draw_panel(axes: Axes, titles: Mapping[Comparison, str], own: Sequence[Diff
     axes.set_yticks(range(len(rows)), list(titles.values()))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     for row in range(1, len(rows), 2):
         axes.axhspan(row - 0.5, row + 0.5, color="black", alpha=0.035, linewidth=0)
 

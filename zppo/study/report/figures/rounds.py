@@ -29,8 +29,8 @@ _ADVANTAGES: dict[str, Callable[[RoundPoint], Share]] = {
 }
 _AUDITS: dict[str, Callable[[RoundPoint], Share]] = {
     "BCQ: accuracy": accuracy_of("bcq"),
-    "BCQ: answer of the correct candidate": lambda point: point.bcq_correct_candidate,
-    "BCQ: answer of the wrong candidate": lambda point: point.bcq_wrong_candidate,
+    "BCQ: correct candidate's answer": lambda point: point.bcq_correct_candidate,
+    "BCQ: wrong candidate's answer": lambda point: point.bcq_wrong_candidate,
     "BCQ: correct candidate shown first": lambda point: point.bcq_correct_first,
     "BCQ: accuracy, correct one first": lambda point: point.bcq_accuracy_correct_first,
     "BCQ: accuracy, correct one second": lambda point: point.bcq_accuracy_correct_second,

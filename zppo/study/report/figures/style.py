@@ -128,4 +128,5 @@ def style() -> AbstractContextManager[None]:
 def save(picture: Picture, directory: Path) -> None:
     """Write a figure as PNG and SVG; without dates, so that the same figure is the same file."""
     picture.figure.savefig(directory / f"{picture.name}.png", dpi=_DPI, metadata={"Software": None})
+    picture.figure.set_layout_engine("none")  # The second file keeps the places found for the first.
     picture.figure.savefig(directory / f"{picture.name}.svg", metadata={"Date": None, "Creator": None})
