@@ -1,6 +1,5 @@
 """Servers on the state of the runs: Prefect's own while a flow runs, both for looking at the pages."""
 
-import ctypes
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from flows.stopping import end_with_parent
 from zppo.environment import tracking_uri
 from zppo.errors import StoreError, ZppoError
 from zppo.stores.locks import exclusive
@@ -30,7 +30,6 @@ START_SECONDS = 180
 STOP_SECONDS = 10
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
 """Of the pages, where they are free."""
-_PR_SET_PDEATHSIG = 1
 
 
 class ServerError(ZppoError):
@@ -145,12 +144,6 @@ def _start(arguments: list[str], environment: Mapping[str, str], log: Path) -> s
             # Safe beside other threads: the function takes no lock.
             preexec_fn=end_with_parent,  # noqa: PLW1509
         )
-
-
-def end_with_parent(number: int = signal.SIGTERM) -> None:
-    """Ask the kernel to send this child a signal when its parent dies, of a SIGKILL too; Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def _wait_until_healthy(process: subprocess.Popen[bytes], url: str, name: str, log: Path) -> None:

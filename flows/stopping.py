@@ -1,7 +1,9 @@
-"""Stop cleanly: Ctrl-C and SIGTERM wait for the next commit, within a bound."""
+"""Stop cleanly: Ctrl-C and SIGTERM wait for the next commit, within a bound; a child ends with its parent."""
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from types import FrameType
 PATIENCE_SECONDS = 20.0
 """A round that does not reach its commit by then is interrupted; it will be collected again."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -57,3 +60,9 @@ def stop_at_commits() -> Iterator[Callable[[], None]]:
             signal.signal(number, handler)
     # A signal that came after the last commit.
     commit_done()
+
+
+def end_with_parent(number: int = signal.SIGTERM) -> None:
+    """Ask the kernel to send this child a signal when its parent dies, of a SIGKILL too; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)

@@ -18,8 +18,7 @@ from multiprocessing.context import SpawnProcess
 from threading import Lock
 from types import FrameType
 
-from flows.servers import end_with_parent
-from flows.stopping import PATIENCE_SECONDS, stop_at_commits
+from flows.stopping import PATIENCE_SECONDS, end_with_parent, stop_at_commits
 from zppo.errors import ZppoError
 from zppo.progress import Advance, Progress, SecondsLeft
 

@@ -34,7 +34,7 @@ class RunRecord(Artifact):
     """Where the teacher is a model."""
 
 
-RunState = Literal["running", "stopped", "finished"]
+RunState = Literal["running", "stopped", "trained", "finished"]
 
 
 class RunStatus(Frozen):
@@ -42,7 +42,8 @@ class RunStatus(Frozen):
 
     name: Name
     state: RunState
-    """`running`: a process holds it; `stopped`: none does and work is left; `finished`: all is committed."""
+    """`running`: a process holds it; `stopped`: none does and rounds are left; `trained`: only evaluation or
+    promotion are left, which a run of a study does without; `finished`: all is committed."""
     process: int | None
     """Process id of the holder."""
     host: str | None

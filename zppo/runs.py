@@ -90,7 +90,7 @@ def status(home: Path, name: str) -> RunStatus:
     evaluation = _evaluation(store, paths)
     return RunStatus(
         name=name,
-        state=_state(held is not None, store.read(paths.summary) is not None),
+        state=_state(held is not None, len(reports) == recipe.rounds, store.read(paths.summary) is not None),
         process=held.pid if held else None,
         host=held.host if held else None,
         method=recipe.method.type,
@@ -108,10 +108,12 @@ def status(home: Path, name: str) -> RunStatus:
     )
 
 
-def _state(held: bool, promoted: bool) -> RunState:
+def _state(held: bool, trained: bool, promoted: bool) -> RunState:
     if held:
         return "running"
-    return "finished" if promoted else "stopped"
+    if promoted:
+        return "finished"
+    return "trained" if trained else "stopped"
 
 
 def _plain_accuracy(reports: list[StepReport]) -> float | None:

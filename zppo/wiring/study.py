@@ -55,6 +55,7 @@ def train_run(
     from zppo.wiring.train import open_training
 
     with open_run(planned.recipe, planned.name, runtime, Quiet()) as run:
+        commit_done()
         run_prepare(run)
         pool = run_precompute(run)
         run.progress = progress
@@ -62,6 +63,7 @@ def train_run(
             if run.committed_rounds() < run.config.rounds:
                 with open_training(run, tracker) as trainer:
                     trainer.validate_base()
+                    commit_done()
                     for index in trainer.remaining():
                         trainer.collect(index)
                         commit_done()
