@@ -1,22 +1,15 @@
 """The prompts of the pocket models, and responses as they stand in them."""
 
-from string import Template
-
 from zppo.core.compress import shorten
 from zppo.core.prompts import neutralise
-from zppo.rendering import load_templates, template_directory
+from zppo.rendering import load_template, load_templates
 
 TEMPLATES = load_templates("pocket")
 MOST_WORDS = 32
 """Of a candidate."""
 
-
-def _template(stem: str) -> Template:
-    path = template_directory("pocket") / f"{stem}.txt"
-    return Template(path.read_text(encoding="utf-8").rstrip("\n"))
-
-
-_WRITE_HINT, _COMPRESS = map(_template, ("write_hint", "compress"))
+_WRITE_HINT = load_template("pocket", "write_hint", {"question", "response"})
+_COMPRESS = load_template("pocket", "compress", {"response"})
 
 
 def hint_prompt(question: str, hint: str) -> str:
