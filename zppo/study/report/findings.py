@@ -102,8 +102,8 @@ def claims_section(view: View, verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield from ("", "## Claims", "")
     yield (
         "A claim *holds* where the interval lies above zero, or within the claimed range. It does not hold "
-        "where the interval lies below zero or outside the range (*the opposite*), and where it contains zero or a "
-        "bound of the range (*not shown*)."
+        "where the interval lies below zero or outside the range (*the opposite*), and where it contains "
+        "zero or a bound of the range (*not shown*)."
     )
     yield ""
     factors = tuple(factor.title for factor in view.study.factors)
