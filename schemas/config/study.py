@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from schemas.base import Config, Fraction, Name
 from schemas.errors import nearest
@@ -12,7 +12,14 @@ from schemas.study import Axis
 BASE = "base"
 """Names the base student where a claim compares a variant with it; no variant has this name."""
 
-Override = Annotated[str, Field(pattern=r"^[^=\s]+\s*=")]
+
+def _no_seed(override: str) -> str:
+    if override.partition("=")[0].strip() == "seed":
+        raise ValueError(f"{override!r}: list seeds under `seeds`, which pairs the runs by them")
+    return override
+
+
+Override = Annotated[str, Field(pattern=r"^[^=\s]+\s*="), AfterValidator(_no_seed)]
 """A setting of the recipe as the command line's `--set` takes it: `method.tau=0.4`."""
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 
@@ -131,6 +138,11 @@ class DifferenceTest(Config):
         return self
 
     @model_validator(mode="after")
+    def _entries_are_those_of_the_buffer(self) -> Self:
+        _check_entry_accuracy(self.measure, self.entry_accuracy)
+        return self
+
+    @model_validator(mode="after")
     def _axis_fits(self) -> Self:
         if self.axis != "rounds" and self.measure not in _OF_A_STUDENT:
             raise ValueError(f"axis {self.axis!r} is for {_listed(_OF_A_STUDENT)}, not {self.measure!r}")
@@ -152,6 +164,7 @@ class BetweenTest(Config):
     def _is_a_range(self) -> Self:
         if self.low >= self.high:
             raise ValueError(f"low is {self.low}, high is {self.high}; expected low < high")
+        _check_entry_accuracy(self.measure, self.entry_accuracy)
         return self
 
 
@@ -270,6 +283,11 @@ class StudyConfig(Config):
 
 _OF_A_STUDENT = ("accuracy", "out_of_distribution")
 """Measures that the base student has too, and that are known at every checkpoint."""
+
+
+def _check_entry_accuracy(measure: ClaimMeasure, entry_accuracy: float | None) -> None:
+    if entry_accuracy is not None and measure != "graduation":
+        raise ValueError(f"entry_accuracy is for the measure 'graduation', not {measure!r}")
 
 
 def _variants_of(test: ClaimTest) -> tuple[str, ...]:
