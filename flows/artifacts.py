@@ -11,7 +11,7 @@ from prefect.artifacts import (
 )
 
 from schemas.report import StepReport
-from zppo.core.metrics import table_row
+from zppo.core.metrics import table_rows
 
 ROUNDS_SHOWN = 20
 """Rows of the table of rounds: the last ones."""
@@ -31,7 +31,7 @@ def progress_of(name: str, total: int, done: int) -> Callable[[int], None]:
 
 def show_rounds(name: str, reports: list[StepReport]) -> None:
     """A table of the last rounds."""
-    rows = [table_row(report) for report in reports[-ROUNDS_SHOWN:]]
+    rows = table_rows(reports[-ROUNDS_SHOWN:])
     create_table_artifact(rows, key="rounds", description=f"The last rounds of {name}")
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of the recipe and of every artifact, for readers in other languages."""
+"""JSON Schemas of the recipes and of every artifact, for readers in other languages."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from schemas.base import Frozen
 from schemas.buffer import ReplayBuffer
 from schemas.checkpoint import LearnerState
 from schemas.config.run import RunConfig, Runtime
+from schemas.config.study import StudyConfig
 from schemas.evaluation import Evaluation
 from schemas.manifest import SealedManifest
 from schemas.pocket import PocketCard
@@ -17,6 +18,7 @@ from schemas.report import RoundTimings, StepReport
 from schemas.rollout import Group, Prompt, Rollout, Round
 from schemas.run import RunRecord, RunStatus
 from schemas.state import TrainState
+from schemas.study import StudyRun
 from schemas.teacher import AnsweredQuestion, TeacherPool
 
 FOLDER = Path(__file__).parent / "json"
@@ -42,6 +44,8 @@ EXPORTED: dict[str, type[Frozen]] = {
     "runtime": Runtime,
     "status": RunStatus,
     "step_report": StepReport,
+    "study": StudyConfig,
+    "study_run": StudyRun,
     "teacher_pool": TeacherPool,
     "train_state": TrainState,
 }

@@ -24,7 +24,7 @@ class KindReport(Frozen):
     zero_advantage: Share
     """Groups without a spread in their rewards."""
     prompt_tokens: int
-    """Sum over groups: a group shares its prompt."""
+    """Sum over groups, forced prefixes included: a group shares its prompt."""
     response_tokens: int
     """Sum over rollouts."""
     engine_errors: int
@@ -36,8 +36,9 @@ class BcqAudit(Frozen):
 
     rollouts: int
     correct_candidate: Share
-    """Answer equals the correct candidate's."""
+    """Answer equals the correct candidate's; None, as all that speaks of it, where no prompt shows one."""
     wrong_candidate: Share
+    """Answer equals a wrong candidate's."""
     neither: Share
     accuracy_correct_first: Share
     """Accuracy where the correct candidate was shown first."""
@@ -69,9 +70,11 @@ class TeacherReport(Frozen):
     """What the round asked of the teacher."""
 
     questions: int
-    """Hard questions that visited the teacher."""
+    """Questions that visited the teacher: the hard ones, those of them within the cap, or all."""
     with_correct: int
     """Those with at least one correct response."""
+    correct: int = 0
+    """Correct responses of all visits."""
     served: int
     drawn: int
     reused: int

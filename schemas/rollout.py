@@ -149,7 +149,8 @@ class Round(Artifact):
     teacher: tuple[ServedResponses, ...] = ()
     """What was asked of the teacher for each question that visited it."""
     eligible: dict[PromptKind, int] = {}
-    """By kind of prompt: hard questions that admitted one, before the cap."""
+    """By kind of prompt: hard questions that admitted one, before the cap; of hints and prefixes within it,
+    since the teacher is asked about no others."""
     demonstrations: tuple[Demonstration, ...] = ()
     """What off-policy distillation learns from."""
 

@@ -29,11 +29,17 @@ def group(
     failures: int = 0,
     candidates: tuple[Candidate, ...] = (),
     wrong_answers: tuple[str, ...] = (),
+    prefix_ids: tuple[int, ...] = (),
     round_index: int = 1,
 ) -> Group:
     """A group by its rewards; answers default to none."""
     prompt = Prompt(
-        kind=kind, text="p", token_ids=(1, 2, 3), candidates=candidates, wrong_answers=wrong_answers
+        kind=kind,
+        text="p",
+        token_ids=(1, 2, 3),
+        candidates=candidates,
+        wrong_answers=wrong_answers,
+        prefix_ids=prefix_ids,
     )
     answers = answers if answers is not None else [None] * len(rewards)
     return Group(

@@ -108,7 +108,7 @@ def _help(world: World, step: NaiveStep, hard: list[NaiveGroup]) -> list[NaiveGr
 def _extra(world: World, step: NaiveStep, hard: list[NaiveGroup]) -> list[NaiveGroup]:
     """Two more plain groups for each hard question, until the cap."""
     step.eligible = {"extra": len(hard)}
-    more = []
+    more: list[NaiveGroup] = []
     for group in hard:
         for number in (1, 2):
             if len(more) < _cap(world):

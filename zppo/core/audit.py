@@ -9,28 +9,24 @@ from zppo.core.values import ratio
 
 
 def audit_bcq(groups: Iterable[Group]) -> BcqAudit:
-    """Shares of BCQ rollouts that give the correct candidate's answer, the wrong one's, or neither."""
-    correct = wrong = neither = total = 0
-    right_by_position, total_by_position = [0, 0], [0, 0]
-    for group in groups:
-        by_verdict = {candidate.correct: candidate.answer for candidate in group.prompt.candidates}
-        position = [candidate.correct for candidate in group.prompt.candidates].index(True)
-        for rollout in group.rollouts:
-            total += 1
-            is_correct, is_wrong = (_same(rollout.answer, by_verdict.get(each)) for each in (True, False))
-            correct += is_correct
-            wrong += is_wrong
-            neither += not (is_correct or is_wrong)
-            total_by_position[position] += 1
-            right_by_position[position] += rollout.reward
+    """Shares of BCQ rollouts that give the correct candidate's answer, a wrong one's, or neither."""
+    answered = [(group.prompt.candidates, rollout) for group in groups for rollout in group.rollouts]
+    verdicts = [
+        {candidate.correct for candidate in candidates if _same(rollout.answer, candidate.answer)}
+        for candidates, rollout in answered
+    ]
+    first, second = (
+        [rollout.reward for candidates, rollout in answered if candidates[place].correct] for place in (0, 1)
+    )
+    with_correct = len(first) + len(second)
     return BcqAudit(
-        rollouts=total,
-        correct_candidate=ratio(correct, total),
-        wrong_candidate=ratio(wrong, total),
-        neither=ratio(neither, total),
-        accuracy_correct_first=ratio(right_by_position[0], total_by_position[0]),
-        accuracy_correct_second=ratio(right_by_position[1], total_by_position[1]),
-        correct_first=ratio(total_by_position[0], total),
+        rollouts=len(answered),
+        correct_candidate=ratio(sum(True in each for each in verdicts), with_correct),
+        wrong_candidate=ratio(sum(False in each for each in verdicts), len(answered)),
+        neither=ratio(sum(not each for each in verdicts), len(answered)),
+        accuracy_correct_first=ratio(sum(first), len(first)),
+        accuracy_correct_second=ratio(sum(second), len(second)),
+        correct_first=ratio(len(first), with_correct),
     )
 
 

@@ -1,10 +1,16 @@
 """A step report as flat metrics, under names that stay."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from math import floor
 
 from schemas.report import RoundTimings, StepReport, UpdateReport
+from schemas.rollout import PromptKind
+from zppo.core.report import KINDS
 
 Metrics = Iterator[tuple[str, float | None]]
+MANY_VISITS = 8
+"""Questions that the buffer replayed so often, or oftener, are counted together."""
 
 
 def round_metrics(report: StepReport, timings: RoundTimings) -> dict[str, float]:
@@ -68,9 +74,31 @@ def _audits(report: StepReport) -> Metrics:
 
 
 def _buffer(report: StepReport) -> Metrics:
+    waiting: Counter[str] = Counter()
+    for accuracy, entries in report.buffer.by_entry_accuracy:
+        waiting[_entry(accuracy)] += entries
     yield "buffer/size", report.buffer.size
-    for event in ("admit", "graduate", "evict"):
-        yield f"buffer/{event}", sum(each.event == event for each in report.buffer.events)
+    yield from _counts("size", waiting)
+    for name in ("admit", "graduate", "evict"):
+        events = [event for event in report.buffer.events if event.event == name]
+        yield f"buffer/{name}", len(events)
+        yield from _counts(name, Counter(_entry(event.entry_accuracy) for event in events))
+        if name != "admit":
+            yield from _counts(name, Counter(_visits(event.visits) for event in events))
+
+
+def _counts(name: str, counts: Mapping[str, int]) -> Metrics:
+    """Counts of one name; zeros are left out, for few of the many cases occur in a round."""
+    yield from ((f"buffer/{name}_{case}", count) for case, count in counts.items())
+
+
+def _entry(accuracy: float) -> str:
+    """Entry accuracy in eighths, rounded down: exact for groups of 8, 4 and 2."""
+    return f"from_{floor(8 * accuracy)}_of_8"
+
+
+def _visits(count: int) -> str:
+    return f"after_{count}_visits" if count < MANY_VISITS else f"after_{MANY_VISITS}_or_more_visits"
 
 
 def _teacher(report: StepReport) -> Metrics:
@@ -78,20 +106,29 @@ def _teacher(report: StepReport) -> Metrics:
         yield f"teacher/{name}", value
 
 
-def _updates(updates: tuple[UpdateReport, ...]) -> Metrics:
-    yield "update/count", len(updates)
-    if not updates:
-        return
+def _updates(updates: Sequence[UpdateReport]) -> Metrics:
+    """Tokens in all, everything else as the mean over the mini-batches that changed the weights."""
+    made = [update for update in updates if update.active_tokens]
+    yield "update/count", len(made)
     for name in UpdateReport.model_fields:
-        values = [value for update in updates if (value := getattr(update, name)) is not None]
-        yield f"update/{name}", sum(values) / len(values) if values else None
+        if name in ("tokens", "active_tokens"):
+            yield f"update/{name}", sum(getattr(update, name) for update in updates)
+        else:
+            values = [value for update in made if (value := getattr(update, name)) is not None]
+            yield f"update/{name}", sum(values) / len(values) if values else None
 
 
-def table_row(report: StepReport) -> dict[str, str]:
-    """A round in one row for people, accuracies with three digits."""
+def table_rows(reports: Sequence[StepReport]) -> list[dict[str, str]]:
+    """Rounds for people, one a row, accuracies with three digits; kinds that no round has are left out."""
+    drawn = {each.kind for report in reports for each in report.kinds}
+    kinds = [kind for kind in KINDS if kind in drawn]
+    return [_table_row(report, kinds) for report in reports]
+
+
+def _table_row(report: StepReport, kinds: Sequence[PromptKind]) -> dict[str, str]:
     row = {"round": str(report.round)}
-    for kind in ("plain", "bcq", "ncq"):
-        found = next((each for each in report.kinds if each.kind == kind), None)
+    for kind in kinds:
+        found = report.of_kind(kind)
         row[kind] = _digits(found.accuracy if found else None)
     row["held out"] = _digits(report.validation.accuracy if report.validation else None)
     row["hard"] = f"{report.hard_questions} of {report.new_questions + report.replayed_questions}"

@@ -94,7 +94,7 @@ def _kind_report(kind: PromptKind, groups: Sequence[Group]) -> KindReport:
         truncated=ratio(sum(rollout.stop == "length" for rollout in rollouts), len(rollouts)),
         no_answer=ratio(sum(rollout.answer is None for rollout in rollouts), len(rollouts)),
         zero_advantage=ratio(sum(map(_is_trivial, valid)), len(valid)),
-        prompt_tokens=sum(len(group.prompt.token_ids) for group in groups),
+        prompt_tokens=sum(len(group.prompt.context_ids) for group in groups),
         response_tokens=sum(len(rollout.token_ids) for rollout in rollouts),
         engine_errors=engine_errors,
         grader_errors=len(failures) - engine_errors,
@@ -108,6 +108,7 @@ def _teacher_report(round_: Round) -> TeacherReport:
     return TeacherReport(
         questions=len(visits),
         with_correct=sum(visit.correct > 0 for visit in visits),
+        correct=sum(visit.correct for visit in visits),
         served=sum(visit.served for visit in visits),
         drawn=sum(visit.drawn for visit in visits),
         reused=sum(visit.reused for visit in visits),

@@ -44,6 +44,19 @@ def test_a_position_that_never_came_has_no_accuracy() -> None:
     assert audit_bcq([bcq("7")]).accuracy_correct_second is None
 
 
+def test_where_no_candidate_is_correct_nothing_is_said_about_one() -> None:
+    other = candidate("9", correct=False)
+    audit = audit_bcq([bcq("8", "9", "7", None, first=WRONG, second=other)])
+    assert (audit.rollouts, audit.wrong_candidate, audit.neither) == (4, 0.5, 0.5)
+    assert (audit.correct_candidate, audit.correct_first) == (None, None)
+    assert (audit.accuracy_correct_first, audit.accuracy_correct_second) == (None, None)
+
+
+def test_a_group_without_a_valid_rollout_is_not_audited() -> None:
+    assert audit_bcq([bcq(), bcq("7")]) == audit_bcq([bcq("7")])
+    assert audit_bcq([bcq()]).neither is None
+
+
 def ncq(*answers: str | None, question_id: str = "q") -> Group:
     rewards = [int(answer == "7") for answer in answers]
     return group(rewards, question_id, kind="ncq", answers=answers, wrong_answers=("8", "9"))

@@ -1,8 +1,9 @@
 from dataclasses import fields
+from typing import get_args
 
 from schemas.buffer import BufferEvent, ReplayBuffer
 from schemas.report import StepReport, UpdateReport
-from schemas.rollout import Round, ServedResponses
+from schemas.rollout import PromptKind, Round, ServedResponses
 from tests.build import a_round, candidate, entry, group
 from zppo.core.report import step_report
 from zppo.ports import UpdateStatistics
@@ -10,7 +11,7 @@ from zppo.ports import UpdateStatistics
 PAIR = (candidate("7", correct=True), candidate("8", correct=False))
 
 
-def report(round_: Round, advantages: tuple[float, ...] = (), **kwargs: object) -> StepReport:
+def report(round_: Round, advantages: tuple[float, ...] | None = (), **kwargs: object) -> StepReport:
     settings = {"buffer": ReplayBuffer(), "events": (), "updates": (), "drift": None, "validation": None}
     return step_report(round_, 0.5, advantages=advantages, **settings | kwargs)  # type: ignore[arg-type]
 
@@ -18,10 +19,10 @@ def report(round_: Round, advantages: tuple[float, ...] = (), **kwargs: object) 
 def test_shares_of_prompts_are_taken_before_the_cap() -> None:
     round_ = a_round(
         group([1, 1], "easy"), group([0, 0], "a"), group([0, 0], "b"), group([0, 1], "even", replayed=True)
-    ).model_copy(update={"eligible_bcq": 1, "eligible_ncq": 2})
+    ).model_copy(update={"eligible": {"bcq": 1, "ncq": 2}})
     got = report(round_)
     assert (got.new_questions, got.replayed_questions, got.hard_questions) == (3, 1, 2)
-    assert (got.easy, got.eligible_bcq, got.eligible_ncq) == (0.5, 0.25, 0.5)
+    assert (got.easy, got.eligible) == (0.5, {"bcq": 0.25, "ncq": 0.5})
 
 
 def test_a_group_without_a_valid_rollout_is_neither_easy_nor_hard() -> None:
@@ -56,6 +57,27 @@ def test_kinds_are_reported_apart() -> None:
     assert got.zero_advantage_groups == 2 / 3
 
 
+def test_every_kind_of_prompt_is_reported_and_a_forced_prefix_counts_to_its_prompt() -> None:
+    kinds = get_args(PromptKind)
+    groups = [group([0, 1], kind=kind, candidates=PAIR if kind == "bcq" else ()) for kind in kinds]
+    got = report(a_round(*groups, group([0, 1], "b", kind="prefix", prefix_ids=(7, 7))))
+    assert tuple(each.kind for each in got.kinds) == kinds
+    prefix = got.of_kind("prefix")
+    assert prefix is not None
+    assert (prefix.groups, prefix.prompt_tokens, prefix.response_tokens) == (2, 3 + 3 + 2, 8)
+
+
+def test_distillation_has_no_advantages() -> None:
+    assert report(a_round(group([1, 0])), advantages=None).positive_advantage_rollouts is None
+
+
+def test_a_bcq_of_two_wrong_candidates_is_reported() -> None:
+    pair = (candidate("8", correct=False), candidate("9", correct=False))
+    got = report(a_round(group([0, 0], kind="bcq", answers=["8", "7"], candidates=pair))).bcq
+    assert got is not None
+    assert (got.wrong_candidate, got.correct_candidate) == (0.5, None)
+
+
 def test_rollouts_with_a_positive_advantage_are_a_share_of_all_valid_ones() -> None:
     got = report(a_round(group([1, 0]), group([0, 0], "b")), advantages=(1.0, -1.0, 0.0, 0.0))
     assert got.positive_advantage_rollouts == 0.25
@@ -73,7 +95,7 @@ def test_the_teacher_is_reported_by_visit() -> None:
     )
     got = report(a_round(group([0, 0], "a")).model_copy(update={"teacher": visits})).teacher
     assert (got.questions, got.with_correct, got.dry) == (3, 1, 1)
-    assert (got.served, got.drawn, got.reused) == (5, 2, 1)
+    assert (got.correct, got.served, got.drawn, got.reused) == (2, 5, 2, 1)
 
 
 def test_prompts_whose_candidates_the_teacher_did_not_shorten_are_counted() -> None:

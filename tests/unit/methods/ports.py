@@ -10,13 +10,13 @@ from schemas.rollout import Compression
 from tests.fakes.engine import EOS, ScriptedEngine
 from tests.reference.product import collector_of, scripted_teacher
 from tests.reference.world import World
+from zppo.core.values import Original
 from zppo.methods.base import Collector
 from zppo.ports import (
     Generation,
     GenerationFailure,
     GenerationRequest,
     Grade,
-    Original,
     TeacherAnswer,
     Visit,
 )

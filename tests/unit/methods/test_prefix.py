@@ -87,11 +87,11 @@ def test_a_group_whose_prefix_leaves_no_room_learns_nothing_and_says_why() -> No
         assert group.id not in learned
 
 
-@pytest.mark.parametrize("missing", [{"teacher_skill": 0.0}, {"teacher_pool": 0}])
+@pytest.mark.parametrize("profile", [replace(CALM, teacher_skill=0.0), replace(CALM, teacher_pool=0)])
 def test_without_a_correct_response_a_question_contributes_its_plain_group_only(
-    missing: dict[str, int],
+    profile: Profile,
 ) -> None:
-    played = play(make_world(replace(CALM, **missing)))
+    played = play(make_world(profile))
     assert played.round.of_kind("prefix") == ()
     assert played.round.eligible == {"prefix": 0}
     assert played.round.teacher

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from schemas.config.evaluation import CheckpointConfig
-from schemas.config.method import GrpoReplay
+from schemas.config.method import GrpoReplay, MethodConfig
 from schemas.config.models import SamplingConfig
 from schemas.manifest import Manifest
 from schemas.question import Question
@@ -18,12 +18,15 @@ from schemas.report import RoundTimings, StepReport, ValidationReport
 from schemas.state import TrainState
 from tests.build import question
 from tests.fakes.compressor import FirstWords
-from tests.fakes.engine import ScriptedEngine
+from tests.fakes.engine import EOS, ScriptedEngine
 from tests.fakes.grader import TextGrader
 from tests.fakes.learner import UnigramLearner
-from zppo.core.method import resolve_method
+from tests.fakes.teacher import ScriptedTeacher
+from tests.reference.product import CONFIGS
 from zppo.errors import EngineError, StoreError
 from zppo.layout import RunPaths
+from zppo.methods.base import Collector
+from zppo.methods.choose import choose_method
 from zppo.phases import Phases
 from zppo.ports import MiniBatch, UpdateStatistics
 from zppo.rendering import load_templates
@@ -37,13 +40,12 @@ from zppo.stages.train import (
     read_reports,
     read_timings,
 )
-from zppo.step import Collector
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 
 ROUNDS = 7
 QUESTIONS = {f"q{i}": question(f"q{i}", answer="7") for i in range(12)}
-METHOD = resolve_method(GrpoReplay(group_size=4, iterations=2, replay_fraction=0.5, buffer_capacity=3))
+METHOD = GrpoReplay(group_size=4, iterations=2, replay_fraction=0.5, buffer_capacity=3)
 WORDS = ["yes", "no", "so", "then", "7", r"\boxed{7}", r"\boxed{8}"]
 VALIDATION = {0: 0.1, 2: 0.2, 4: 0.6, 6: 0.3, 7: 0.4}
 """Accuracy after each round that has a checkpoint."""
@@ -59,6 +61,14 @@ def scripted_engine() -> ScriptedEngine:
     engine = ScriptedEngine(answer)
     engine.encode(" ".join(WORDS))
     return engine
+
+
+def scripted_teacher(engine: ScriptedEngine) -> ScriptedTeacher:
+    return ScriptedTeacher(
+        lambda name, index: r"so then no 7 \boxed{7}",
+        hint=lambda name, index: "so then",
+        tokens=lambda text: (*engine.tokenize(text), EOS),
+    )
 
 
 def run_manifest(store: LocalStore) -> Manifest:
@@ -80,6 +90,7 @@ class Process:
     drift_limit: float = 100.0
     keep_last: int = 2
     validated: bool = True
+    config: MethodConfig = METHOD
     store: LocalStore = field(init=False)
     engine: ScriptedEngine = field(init=False)
     learner: UnigramLearner = field(init=False)
@@ -122,7 +133,8 @@ class Process:
             paths=self.paths,
             parents=[run],
             store=self.store,
-            method=METHOD,
+            method=choose_method(self.config),
+            settings=self.config,
             rounds=ROUNDS,
             seed=3,
             drift_limit=self.drift_limit,
@@ -140,7 +152,7 @@ class Process:
         return Collector(
             engine=self.engine,
             grader=TextGrader(),
-            teacher=None,
+            teacher=scripted_teacher(self.engine),
             compressor=compressor,
             extractive=compressor,
             templates=load_templates("general"),
@@ -209,6 +221,39 @@ def test_a_run_that_stops_after_any_commit_ends_as_one_that_does_not(
     assert first.observed + second.observed == whole.observed
     assert content(second) == content(whole)
     assert second.learner.logits == whole.learner.logits or not second.observed
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "zppo",
+        "hint",
+        "prefix",
+        "off_policy_distillation_replay",
+        "on_policy_distillation",
+        "control_wrong_pair",
+        "control_extra_plain",
+        "control_no_gradient",
+    ],
+)
+def test_a_run_of_any_method_that_stops_in_a_round_ends_as_one_that_does_not(
+    tmp_path: Path, name: str
+) -> None:
+    sizes = {"group_size": 4, "iterations": 2, "replay_fraction": 0.5, "augment_fraction": 0.5}
+    known = CONFIGS[name].model_fields.keys()
+    config = CONFIGS[name](**{key: value for key, value in sizes.items() if key in known})
+    whole = Process(tmp_path / "whole", config=config).go()
+    stopped = RunPaths("a")
+    Process(tmp_path / "stopped", config=config).go(lambda path: path == stopped.update(3))
+    Process(tmp_path / "stopped", config=config).go(lambda path: path == stopped.collect(5))
+    last = Process(tmp_path / "stopped", config=config).go()
+    assert content(last) == content(whole)
+    assert last.learner.logits == whole.learner.logits
+    reports = read_reports(whole.store, whole.paths)
+    assert any(update.grad_norm > 0 for report in reports for update in report.updates)
+    distils = "distillation" in name
+    assert {report.positive_advantage_rollouts is None for report in reports} == {distils}
+    assert {len(report.updates) <= 1 for report in reports} >= {distils}
 
 
 def test_checkpoints_are_written_every_few_rounds_and_the_best_and_the_last_stay(whole: Process) -> None:
