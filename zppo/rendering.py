@@ -17,7 +17,9 @@ PLACEHOLDERS = {
 """The files of a set, and the placeholders that each must have."""
 OPTIONAL = "no_answers"
 HINT, HINT_PLACEHOLDERS = "hint", {"question", "hint", "closing"}
-"""Its placeholders are the question, the hint and the closing; a set without one uses the general one."""
+"""Its placeholders are the question, the hint and the closing."""
+SHARED = ("compress", "hint", "write_hint")
+"""Files that a set may lack; the general ones serve then."""
 SETS = Path(__file__).parent / "templates"
 
 
@@ -65,10 +67,12 @@ def template_directory(name: str) -> Path:
 
 
 def templates_digest(name: str) -> str:
-    """SHA-256 over the names and contents of a set's files."""
+    """SHA-256 over the names and contents of a set's files, those that it shares included."""
+    shared = [SETS / "general" / f"{stem}.txt" for stem in SHARED]
+    files = {path.name: path for path in (*shared, *template_directory(name).glob("*.txt"))}
     digest = hashlib.sha256()
-    for path in sorted(template_directory(name).glob("*.txt")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for file_name in sorted(files):
+        digest.update(file_name.encode() + b"\0" + files[file_name].read_bytes() + b"\0")
     return digest.hexdigest()
 
 

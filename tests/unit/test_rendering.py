@@ -1,10 +1,11 @@
 from pathlib import Path
 from shutil import copytree
+from string import Template
 
 import pytest
 
 from zppo.errors import InputError
-from zppo.rendering import SETS, load_templates, templates_digest
+from zppo.rendering import SETS, SHARED, load_template, load_templates, templates_digest
 
 NAMES = sorted(path.parent.name for path in SETS.glob("*/plain.txt"))
 
@@ -43,6 +44,12 @@ def test_an_unknown_set_is_answered_with_the_known_ones() -> None:
         ("closing", "$closing", "placeholders none"),
         ("plain", "$question for $5 $closing", r"literal \$ as \$\$"),
         ("plain", "$closing $question", r"should end with \$closing"),
+        (
+            "hint",
+            "$question $closing",
+            r"hint\.txt should have the placeholders \$closing, \$hint, \$question",
+        ),
+        ("hint", "$question $closing $hint", r"should end with \$closing"),
     ],
 )
 def test_a_template_that_cannot_serve_is_refused_when_it_is_loaded(
@@ -66,6 +73,17 @@ def test_a_missing_file_is_named(own: Path) -> None:
     (own / "candidate.txt").unlink()
     with pytest.raises(InputError, match=r"lacks .*candidate\.txt"):
         load_templates(str(own))
+
+
+@pytest.mark.parametrize("stem", SHARED)
+def test_a_file_that_a_set_lacks_is_the_general_one_and_is_covered_by_the_digest(
+    own: Path, stem: str
+) -> None:
+    (own / f"{stem}.txt").unlink()
+    assert templates_digest(str(own)) == templates_digest("general")
+    general = SETS / "general" / f"{stem}.txt"
+    wanted = set(Template(general.read_text()).get_identifiers())
+    assert load_template(str(own), stem, wanted).template == general.read_text().rstrip("\n")
 
 
 def test_no_answers_is_optional(own: Path) -> None:

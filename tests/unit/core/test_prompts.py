@@ -111,6 +111,8 @@ def test_dollar_signs_and_braces_survive_in_every_place(name: str) -> None:
     candidates = [f"first {HOSTILE_VALUE}", f"second {HOSTILE_VALUE}"]
     answers = [r"\frac{1}{2} $x$", "{}"]
     assert templates.render_plain(question).count(question) == 1
+    hinted = templates.render_hint(question, f"a hint {HOSTILE_VALUE}")
+    assert (hinted.count(question), hinted.count(f"a hint {HOSTILE_VALUE}")) == (1, 1)
     for text in (
         templates.render_bcq(question, candidates),
         templates.render_ncq(question, candidates, answers),
@@ -131,6 +133,7 @@ def test_every_prompt_begins_with_the_question_and_ends_with_the_closing_instruc
         templates.render_bcq(question, texts),
         templates.render_ncq(question, texts, ["1"]),
         templates.render_ncq(question, texts, []),
+        templates.render_hint(question, texts[0]),
     ):
         assert text.startswith(question)
         assert text.endswith(templates.closing)
@@ -140,6 +143,13 @@ def test_every_prompt_begins_with_the_question_and_ends_with_the_closing_instruc
 def test_an_ncq_without_answers_lists_no_empty_box(name: str) -> None:
     templates = load_templates(name)
     assert r"\boxed{}" not in templates.render_ncq("q", ["a"], []).removesuffix(templates.closing)
+
+
+@template_sets
+def test_a_hint_stands_in_a_block_of_its_own(name: str) -> None:
+    text = load_templates(name).render_hint("q", "HINT")
+    assert [line for line in text.splitlines() if "hint>" in line.lower()] == ["<hint>", "</hint>"]
+    assert "<hint>\nHINT\n</hint>" in text
 
 
 @template_sets
@@ -156,18 +166,21 @@ def test_closing_and_answers_are_data_too() -> None:
         ncq=Template("$question|$wrong_answers|$candidates|$closing"),
         candidate=Template("[$text]"),
         closing="costs $5",
+        hint=Template("$question|$hint|$closing"),
     )
     assert templates.render_plain("$closing") == "$closing|costs $5"
+    assert templates.render_hint("$hint", "${question}") == "$hint|${question}|costs $5"
     assert templates.render_ncq("q", ["a", "b"], ["$text"]) == "q|\\boxed{$text}|[a]\n[b]|costs $5"
 
 
 QUESTION = "start 9 +6 *2 +2 mod 19"
 RIGHT = r"9 +6 15 *2 11 +2 13 \boxed{13}"
+HINT = "9 +6 15"
 WRONG = (r"9 +6 15 *2 12 +2 14 \boxed{14}", r"9 +6 15 *2 1 +2 3 \boxed{3}")
 
 
 @template_sets
-@pytest.mark.parametrize("kind", ["plain", "bcq", "ncq", "ncq_without_answers"])
+@pytest.mark.parametrize("kind", ["plain", "bcq", "ncq", "ncq_without_answers", "hint"])
 def test_prompts_are_the_golden_ones(name: str, kind: str) -> None:
     templates = load_templates(name)
     text = {
@@ -175,5 +188,6 @@ def test_prompts_are_the_golden_ones(name: str, kind: str) -> None:
         "bcq": lambda: templates.render_bcq(QUESTION, (RIGHT, WRONG[0])),
         "ncq": lambda: templates.render_ncq(QUESTION, WRONG, ["14", "3"]),
         "ncq_without_answers": lambda: templates.render_ncq(QUESTION, WRONG, []),
+        "hint": lambda: templates.render_hint(QUESTION, HINT),
     }[kind]()
     assert text == (GOLDEN / name / f"{kind}.txt").read_text(encoding="utf-8")
