@@ -21,10 +21,10 @@ from zppo.stages.train import read_reports
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.wiring.context import RunContext, open_run
 from zppo.wiring.evaluate import read_evaluation, run_evaluate
+from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
 from zppo.wiring.promote import read_decision, run_promote
 from zppo.wiring.summary import run_summary
-from zppo.wiring.teacher import run_precompute
 from zppo.wiring.tracking import tracking
 from zppo.wiring.train import open_training
 

@@ -27,9 +27,9 @@ def prepare_study(
     """
     from zppo.tracking.client import connect
     from zppo.wiring.context import open_run
+    from zppo.wiring.precompute import run_precompute
     from zppo.wiring.prepare import run_prepare
     from zppo.wiring.registry import mlflow_uri
-    from zppo.wiring.teacher import run_precompute
 
     _check_pins(plan, runtime)
     progress = _EachLineOnce(progress)
@@ -49,8 +49,8 @@ def train_run(
     from zppo.study.collecting import collect_run
     from zppo.study.records import write_record
     from zppo.wiring.context import open_run
+    from zppo.wiring.precompute import run_precompute
     from zppo.wiring.prepare import run_prepare
-    from zppo.wiring.teacher import run_precompute
     from zppo.wiring.tracking import tracking
     from zppo.wiring.train import open_training
 

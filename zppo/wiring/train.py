@@ -20,8 +20,9 @@ from zppo.stages.train import Trainer, Training, read_reports
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.wiring.context import RunContext
 from zppo.wiring.models import use_threads
+from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
-from zppo.wiring.teacher import compressor, extractive, run_precompute, teacher
+from zppo.wiring.teacher import compressor, extractive, teacher
 from zppo.wiring.tracking import deliver_round
 
 

@@ -7,7 +7,7 @@ from tests.pipelines import recipe
 from zppo.errors import InputError
 from zppo.wiring.context import open_run
 from zppo.wiring.evaluate import run_evaluate
-from zppo.wiring.teacher import run_precompute
+from zppo.wiring.precompute import run_precompute
 
 
 def test_a_run_with_rounds_left_is_not_evaluated(tmp_path):

@@ -18,8 +18,9 @@ from zppo.rendering import SETS
 from zppo.stages.precompute import REPORT
 from zppo.teachers.pool import RESPONSES, PoolTable
 from zppo.wiring.context import RunContext, open_run
+from zppo.wiring.precompute import pool_inputs, run_precompute
 from zppo.wiring.prepare import run_prepare
-from zppo.wiring.teacher import pool_inputs, run_precompute, teacher, works_in_rounds
+from zppo.wiring.teacher import teacher, works_in_rounds
 
 SHARING = (
     "grpo_both",

@@ -1,0 +1,175 @@
+"""The precompute stage of a run: the teacher's responses, drawn ahead of training."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from schemas.config.method import Hint, WithTeacher
+from schemas.config.teacher import (
+    ModelTeacher,
+    NoTeacher,
+    RecordedTeacher,
+    ReferenceTeacher,
+    TeacherCompression,
+)
+from schemas.question import Question
+from schemas.teacher import TeacherPool
+from zppo.errors import InputError
+from zppo.layout import partial, shared
+from zppo.rendering import templates_digest
+from zppo.sampling import training_decoding
+from zppo.stages.evaluate import Examinee, examine
+from zppo.stages.precompute import REPORT, Precomputation, only_hard, precompute
+from zppo.stores.files import sha256
+from zppo.stores.identity import digest, fingerprint, identify
+from zppo.teachers.compressors import load_compression_template
+from zppo.teachers.hints import load_hint_template
+from zppo.wiring.context import RunContext
+from zppo.wiring.prepare import run_prepare
+from zppo.wiring.teacher import compression, compressor, hint_writer, response_source, works_in_rounds
+
+RESPONSES_AT_ONCE = 512
+"""Teacher responses between two lines of the journal: what a crash of the precomputation can lose."""
+
+
+def run_precompute(run: RunContext) -> str:
+    """Draw the teacher's responses ahead of training, or find them drawn.
+
+    Returns:
+        The pool's path in the store; empty where the method asks no teacher.
+    """
+    return run.once("precompute", _precompute)
+
+
+def _precompute(run: RunContext) -> str:
+    config = run.config.teacher
+    method = run.config.method
+    if not isinstance(method, WithTeacher) or isinstance(config, NoTeacher):
+        run.progress.say(f"precompute  nothing to do: {run.config.method.type} asks no teacher for responses")
+        return ""
+    if config.visits == 0:
+        run.progress.say(
+            "precompute  nothing to do: the teacher answers while training (teacher.visits is 0)"
+        )
+        return ""
+    prepared = run_prepare(run)
+    identity = identify("precompute", pool_inputs(run, config), [run.committed(prepared)])
+    path = shared("precompute", fingerprint(identity))
+    if run.store.find(path, identity) is None:
+        questions = _questions_to_ask(run, prepared, config)
+        responses = method.teacher_group_size * config.visits
+        job = Precomputation(
+            source=response_source(run, config),
+            grader=run.grader,
+            responses=responses,
+            seed=run.config.data.seed,
+            batch_questions=max(1, RESPONSES_AT_ONCE // responses),
+            compressor=compressor(run) if isinstance(compression(run.config), TeacherCompression) else None,
+            hints=hint_writer(run),
+        )
+        unfinished = run.store.home / partial("precompute", fingerprint(identity))
+        with (
+            run.store.commit(path, identity) as staging,
+            run.progress.track("precompute", len(questions)) as advance,
+        ):
+            precompute(questions, job, unfinished, staging.directory, lambda done, _: advance(done, ""))
+        shutil.rmtree(unfinished)
+        if run.teacher is not None and not works_in_rounds(run.config):
+            run.teacher.unload()
+    pool = TeacherPool.model_validate_json(run.store.file(path, REPORT).read_bytes())
+    run.progress.say(
+        f"precompute  {pool.responses:,} responses to {pool.questions:,} questions, {pool.correct:,} "
+        f"correct; coverage {pool.coverage:.1%}"
+    )
+    if isinstance(method, Hint):
+        if not pool.hints:
+            raise InputError(
+                f"the teacher wrote no usable hint to any question: {pool.hints_revealing:,} gave the answer "
+                f"away, {pool.hints_missing:,} were empty, too long (method.max_hint_tokens) or not inside "
+                "<hint> tags; use a stronger teacher, or another write_hint.txt in its template set"
+            )
+        run.progress.say(
+            f"precompute  {pool.hints:,} hints from the correct ones; rejected {pool.hints_revealing:,} that "
+            f"gave the answer away; {pool.hints_missing:,} missing or too long"
+        )
+    return path
+
+
+def pool_inputs(
+    run: RunContext, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
+) -> dict[str, JsonValue]:
+    """What the pool's content depends on: the same for all methods that ask for the same of the teacher.
+
+    What happens when the pool is dry is not part of it.
+    """
+    method = run.config.method
+    assert isinstance(method, WithTeacher)
+    inputs: dict[str, JsonValue] = {
+        "teacher": config.model_dump(mode="json", exclude={"when_dry", "engine"}),
+        "responses": method.teacher_group_size * config.visits,
+        "seed": run.config.data.seed,
+        "grader": run.config.grader.model_dump(mode="json"),
+    }
+    if isinstance(config, ModelTeacher):
+        assert run.record.teacher is not None
+        inputs["model"] = run.record.teacher.digest
+        inputs["templates"] = templates_digest(config.model.templates)
+        inputs |= _written_inputs(run, config.model.templates)
+    if isinstance(config, RecordedTeacher):
+        inputs["file"] = sha256(_recorded_file(config))
+    if config.only_hard:
+        inputs["student"] = run.record.student.digest
+        inputs["student_templates"] = templates_digest(run.config.student.templates)
+        inputs["tau"] = run.config.method.tau
+        inputs["group_size"] = run.config.method.group_size
+        inputs["sampling"] = run.config.sampling.model_dump(mode="json")
+    return inputs
+
+
+def _written_inputs(run: RunContext, templates: str) -> dict[str, JsonValue]:
+    """What summaries and hints depend on; nothing where the teacher writes none."""
+    method, shortening = run.config.method, compression(run.config)
+    written: dict[str, JsonValue] = {}
+    if isinstance(shortening, TeacherCompression):
+        written["compression"] = shortening.model_dump(mode="json")
+        written["compression_template"] = digest(load_compression_template(templates).template)
+    if isinstance(method, Hint):
+        written["max_hint_tokens"] = method.max_hint_tokens
+        written["hint_template"] = digest(load_hint_template(templates).template)
+    return written and {**written, "length_tokenizer": run.student.tokenizer_digest}
+
+
+def _recorded_file(config: RecordedTeacher) -> Path:
+    path = Path(config.path)
+    if not path.is_file():
+        raise InputError(f"teacher.path: no such file: {path}; expected JSONL with recorded responses")
+    return path
+
+
+def _questions_to_ask(
+    run: RunContext, prepared: str, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
+) -> Sequence[Question]:
+    """All training questions, or those that the base student finds hard."""
+    table = run.questions(prepared, "train")
+    questions = table.at(range(len(table)))
+    if not config.only_hard:
+        return questions
+    examinee = Examinee(
+        run.student.engine,
+        run.templates,
+        run.grader,
+        training_decoding(run.config.sampling),
+        run.config.method.group_size,
+        run.config.data.seed,
+    )
+    accuracies: dict[str, float] = {}
+    with run.progress.track("find hard", len(questions)) as advance:
+        for start in range(0, len(questions), 256):
+            groups = examine(questions[start : start + 256], examinee, "hard")
+            accuracies |= {
+                group.question_id: group.accuracy for group in groups if group.accuracy is not None
+            }
+            advance(start + len(groups), "")
+    return only_hard(questions, accuracies, run.config.method.tau)
