@@ -53,7 +53,9 @@ def wait_for(process: "subprocess.Popen[str]", path: Path) -> None:
         time.sleep(0.005)
 
 
-def stop(process: "subprocess.Popen[str]", home: Path, committed: str, number: int, group: bool) -> Stop:
+def stop(
+    process: "subprocess.Popen[str]", home: Path, committed: str, number: int, group: bool, run: str = NAME
+) -> Stop:
     """Send a signal once a path is committed."""
     wait_for(process, home / committed)
     children = psutil.Process(process.pid).children(recursive=True)
@@ -61,7 +63,7 @@ def stop(process: "subprocess.Popen[str]", home: Path, committed: str, number: i
     (os.killpg if group else os.kill)(process.pid, number)
     _, errors = process.communicate(timeout=WAIT_SECONDS)
     _, survivors = psutil.wait_procs(children, timeout=20)
-    return Stop(process.returncode, errors, survivors, tracked(home)[f"run {NAME}"], flow_runs(home))
+    return Stop(process.returncode, errors, survivors, tracked(home)[f"run {run}"], flow_runs(home))
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A study's runs: all combinations, each once, each with the recipe that its place in the grid says."""
 
+import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.pipelines import ROOT
 from zppo.errors import InputError
 from zppo.recipes import load_recipe
 from zppo.runs import check_name
@@ -172,3 +174,11 @@ def test_every_shipped_study_can_be_run(name) -> None:
     plan = load_plan(name)
     assert plan.name == name
     assert all(run.recipe.validation.out_of_distribution for run in plan.runs)
+
+
+def test_every_shipped_study_is_in_the_wheel() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for path in shipped_studies().values():
+        inside = path.relative_to(ROOT / "deployments" / "studies")
+        assert included[str(path.relative_to(ROOT))] == f"zppo/shipped_studies/{inside}"
