@@ -1,11 +1,13 @@
 """Recipes load, and what is wrong with one is said in the user's words."""
 
+from typing import get_args
+
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.config.method import Grpo
+from schemas.config.method import Grpo, MethodConfig
 from schemas.config.run import RunConfig
 from zppo.errors import InputError
 from zppo.recipes import load_recipe, resolve, shipped_recipes
@@ -76,6 +78,40 @@ def test_a_wrong_setting_is_refused_with_what_to_write_instead(override, said):
     with pytest.raises(InputError) as caught:
         load_recipe("pocket", [override])
     assert said in str(caught.value)
+
+
+METHODS = {model.model_fields["type"].default: model for model in get_args(get_args(MethodConfig)[0])}
+SETTINGS = sorted({name for model in METHODS.values() for name in model.model_fields})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_misspelt_method_is_refused_with_the_nearest_one(method):
+    for wrong in (method[:-1], f"{method}s", method.capitalize()):
+        with pytest.raises(InputError) as caught:
+            load_recipe("pocket", [f"method={{type: {wrong}}}"])
+        assert f"unknown type '{wrong}'; did you mean '{method}'?" in str(caught.value)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_setting_that_a_method_does_not_have_is_refused_with_the_methods_that_have_it(method):
+    for setting in SETTINGS:
+        if setting in METHODS[method].model_fields:
+            continue
+        with pytest.raises(InputError) as caught:
+            load_recipe("pocket", [f"method={{type: {method}, {setting}: 1}}"])
+        owners = [name for name, model in METHODS.items() if setting in model.model_fields]
+        assert (
+            f"method.{setting}: unknown setting of type '{method}' (only {', '.join(owners)} "
+            f"{'has' if len(owners) == 1 else 'have'} it)" in str(caught.value)
+        )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_misspelt_setting_of_a_method_is_refused_with_the_nearest_one_that_it_has(method):
+    for setting in METHODS[method].model_fields:
+        with pytest.raises(InputError) as caught:
+            load_recipe("pocket", [f"method={{type: {method}, {setting}s: 1}}"])
+        assert f"did you mean '{setting}'?" in str(caught.value)
 
 
 def test_a_missing_setting_is_named_with_its_meaning():
