@@ -62,6 +62,22 @@ def test_a_rollout_keeps_the_engines_own_tokens() -> None:
         assert set(rollout.logprobs) == {LOGPROB}
 
 
+def test_a_forced_prefix_is_asked_for_and_graded_with_its_continuation_but_is_no_token_of_the_rollout() -> (
+    None
+):
+    engine = ScriptedEngine(lambda _, index: ["and so", r"no \boxed{8}"][index])
+    prefix_ids = engine.tokenize(r"\boxed{7}")
+    prompt = Prompt(kind="prefix", text="p", token_ids=(1,), prefix_ids=prefix_ids)
+    drafts = [Draft("r1/q/prefix", question(), "new", prompt)]
+    (group,) = grade(drafts, draw(drafts, 2, DECODING, 0, engine), TextGrader())
+    assert [request.prefix_ids for request in engine.requests] == [prefix_ids]
+    assert [(each.text, each.reward) for each in group.rollouts] == [
+        (r"\boxed{7} and so", 1),
+        (r"\boxed{7} no \boxed{8}", 0),
+    ]
+    assert [engine.words(each.token_ids)[0] for each in group.rollouts] == ["and", "no"]
+
+
 def test_a_cut_off_response_says_so() -> None:
     stops = [each.stop for each in one_group().rollouts]
     assert stops == ["eos", "eos", "eos", "length", "length"]
