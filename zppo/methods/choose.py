@@ -1,7 +1,5 @@
 """From the recipe's `method` to the method."""
 
-from typing import assert_never
-
 from schemas.config.method import (
     ExtraPlainControl,
     Hint,
@@ -17,25 +15,27 @@ from zppo.methods.controls import ExtraPlainMethod, NoGradientMethod, WrongPairM
 from zppo.methods.distillation import OffPolicyMethod, OnPolicyMethod
 from zppo.methods.hint import HintMethod
 from zppo.methods.prefix import PrefixMethod
-from zppo.methods.zppo import Family, ZppoMethod
+from zppo.methods.zppo import ZppoMethod
 
 
 def choose_method(config: MethodConfig) -> TrainingMethod:
     """The method that a configuration names, with its settings."""
+    method: TrainingMethod
     match config:
         case Hint():
-            return HintMethod(config)
+            method = HintMethod(config)
         case Prefix():
-            return PrefixMethod(config)
+            method = PrefixMethod(config)
         case OffPolicy():
-            return OffPolicyMethod(config)
+            method = OffPolicyMethod(config)
         case OnPolicy():
-            return OnPolicyMethod(config)
+            method = OnPolicyMethod(config)
         case WrongPairControl():
-            return WrongPairMethod(config)
+            method = WrongPairMethod(config)
         case NoGradientControl():
-            return NoGradientMethod(config)
+            method = NoGradientMethod(config)
         case ExtraPlainControl():
-            return ExtraPlainMethod(config)
+            method = ExtraPlainMethod(config)
         case _:
-            return ZppoMethod(config)
+            method = ZppoMethod(config)
+    return method

@@ -36,9 +36,7 @@ def roll_out_plain(
     new_ids = {question.id for question in new}
     replayed = replay.draw(state.buffer, wanted, new_ids, generator(ports.seed, index, "replay"))
     questions = {question.id: question for question in (*new, *map(ports.question, replayed))}
-    drafts = [
-        plain_draft(index, question, question.id in new_ids, ports) for question in questions.values()
-    ]
+    drafts = [plain_draft(index, question, question.id in new_ids, ports) for question in questions.values()]
     return Plain(
         new_ids=tuple(question.id for question in new),
         replayed_ids=replayed,

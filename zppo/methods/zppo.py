@@ -57,14 +57,7 @@ PRESETS = {
 }
 
 Family = (
-    Zppo
-    | Grpo
-    | GrpoReplay
-    | GrpoBoth
-    | GrpoReplayBcq
-    | GrpoReplayNcq
-    | WrongPairControl
-    | NoGradientControl
+    Zppo | Grpo | GrpoReplay | GrpoBoth | GrpoReplayBcq | GrpoReplayNcq | WrongPairControl | NoGradientControl
 )
 
 
@@ -88,12 +81,13 @@ class ZppoMethod:
 
         # 2. Teacher rollouts on the hard questions, the hardest first.
         hard = zone.hardest_first(plain.groups, config.tau, generator(ports.seed, index, "ties"))
-        answers = self.ask_teacher(index, [plain.questions[group.question_id] for group in hard], state, ports)
+        questions = [plain.questions[group.question_id] for group in hard]
+        answers = self.ask_teacher(index, questions, state, ports)
 
         # 3. to 5. Plan the prompts, cap before and after, build them and roll them out.
         plans = {
-            group.id: self.plan_prompts(index, plain.questions[group.question_id], group, answer, ports.seed)
-            for group, answer in zip(hard, answers, strict=True)
+            group.id: self.plan_prompts(index, question, group, answer, ports.seed)
+            for question, group, answer in zip(questions, hard, answers, strict=True)
         }
         cap = parts.cap(config, plain) if isinstance(config, Reformulation) else 0
         kept = compose.pre_cap(hard, cap, lambda group: bool(plans[group.id]))

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.config.models import ModelConfig
 from schemas.config.method import WithTeacher
+from schemas.config.models import ModelConfig
 from schemas.config.run import RunConfig
 from schemas.config.teacher import ModelTeacher
 from zppo.models.shapes import ModelShape, committed_shape, directory_shape
