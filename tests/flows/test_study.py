@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from schemas.study import StudyRun
+from tests.flows.conftest import Commanded
 from tests.flows.prefect_records import flow_runs, task_runs
 from tests.flows.test_stops import Stop, stop, wait_for
 from tests.pipelines import start, tracked, zppo
@@ -43,8 +44,10 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Story:
+def story(finished: Commanded, tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Story:
     home, undisturbed = tmp_path_factory.mktemp("study") / "runs", tmp_path_factory.mktemp("undisturbed")
+    # Making Prefect's database takes longer than everything else; what is in it already stays apart by name.
+    shutil.copytree(finished.home / "prefect", home / "prefect")
     settings = [*STUDY["set"], f"rounds={ROUNDS}"]
     variants = [{"seeds": [0, 1], **STUDY["variants"][0]}, *STUDY["variants"][1:]]
     file = write_study(tmp_path_factory.mktemp("file"), set=settings, variants=variants)
@@ -65,6 +68,11 @@ def story(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> St
 
 def halt(process: "subprocess.Popen[str]", home: Path) -> Stop:
     return stop(process, home, HARMED.collect(3), signal.SIGTERM, False, run=HARMED.name)
+
+
+def sittings(story: Story) -> list[str]:
+    """How the flow runs of the study ended."""
+    return [state for name, state in flow_runs(story.home) if name == f"study {NAME}"]
 
 
 def without_seconds(run: StudyRun) -> StudyRun:
@@ -104,14 +112,13 @@ def test_the_last_sitting_goes_on_and_ends_with_the_report(story: Story) -> None
 def test_a_finished_study_prints_its_report_and_starts_nothing(story: Story) -> None:
     assert (story.again.returncode, story.again.stderr) == (0, "")
     assert story.again.stdout == f"{report_text(story.plan, story.home)}\n"
-    assert len(flow_runs(story.home)) == 3
+    assert len(sittings(story)) == 3
 
 
 def test_prefect_shows_every_run_as_a_task(story: Story) -> None:
-    states = [state for name, state in flow_runs(story.home) if name == f"study {NAME}"]
-    assert states == ["FAILED", "CRASHED", "COMPLETED"]
-    done = [name for name, state in task_runs(story.home) if state == "COMPLETED"]
-    assert sorted(set(done)) == sorted({"prepare", "report", *(run.name for run in story.plan.runs)})
+    assert sittings(story) == ["FAILED", "CRASHED", "COMPLETED"]
+    done = {name for name, state in task_runs(story.home) if state == "COMPLETED"}
+    assert done >= {"prepare", "report", *(run.name for run in story.plan.runs)}
 
 
 def test_mlflow_shows_every_run_and_every_round_of_it_once(story: Story) -> None:
