@@ -1,11 +1,13 @@
 """What a person reads at the end of a run."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from schemas.evaluation import Evaluation, ModelScores, Score
 from schemas.promotion import PromotionDecision
 from schemas.report import StepReport
+from schemas.rollout import PromptKind
 from zppo.picture import draw_accuracy
 from zppo.progress import clock_text
 from zppo.runs import PICTURE, SUMMARY
@@ -92,12 +94,22 @@ def _baseline(evaluation: Evaluation) -> str:
     return f"Always the most common training answer: {', '.join(parts)}." if parts else ""
 
 
+_KIND_NAMES: dict[PromptKind, str] = {
+    "bcq": "BCQ",
+    "ncq": "NCQ",
+    "hint": "hints",
+    "prefix": "prefixes",
+    "extra": "extra plain groups",
+}
+
+
 def _prompts(reports: list[StepReport]) -> str:
-    parts = []
-    for kind in ("bcq", "ncq"):
-        rounds = sum(report.of_kind(kind) is not None for report in reports)
-        if rounds:
-            parts.append(f"{kind.upper()} in {rounds} of {len(reports)} rounds")
+    rounds = Counter(each.kind for report in reports for each in report.kinds)
+    parts = [
+        f"{_KIND_NAMES[kind]} in {rounds[kind]} of {len(reports)} rounds"
+        for kind in _KIND_NAMES
+        if rounds[kind]
+    ]
     return ", ".join(parts) or "plain only"
 
 
