@@ -10,7 +10,7 @@ import pytest
 
 from schemas.run import ResolvedModel, RunRecord
 from zppo.cli import main
-from zppo.layout import RunPaths
+from zppo.layout import RunPaths, StudyPaths
 from zppo.recipes import load_recipe
 from zppo.runs import RUN_FILE
 from zppo.stores.identity import identify
@@ -57,6 +57,7 @@ def test_the_module_is_the_command():
     ("arguments", "said"),
     [
         (("run", "pokket"), "did you mean 'pocket'?"),
+        (("study", "smoek"), "did you mean 'smoke'?"),
         (("run", "pocket", "--set", "method.tua=1"), "did you mean 'tau'?"),
         (("run", "pocket", "--name", "../up"), "cannot name a run"),
         (("run", "pocket", "--name", "store"), "kept for the store"),
@@ -142,7 +143,7 @@ def test_ctrl_c_ends_with_code_130_and_one_line():
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "@cli.app.command()\n"
         "def wait() -> None:\n"
-        "    with cli._stoppable('first', Path('runs')):\n"
+        "    with cli._stoppable('resume first', Path('runs')):\n"
         f"        os.kill(os.getpid(), {int(signal.SIGINT)})\n"
         "cli.main(['wait'])\n"
     )
@@ -158,7 +159,7 @@ def test_sigterm_ends_with_code_143_and_one_line():
         "from zppo import cli\n"
         "@cli.app.command()\n"
         "def wait() -> None:\n"
-        "    with cli._stoppable('first', Path('elsewhere')):\n"
+        "    with cli._stoppable('resume first', Path('elsewhere')):\n"
         f"        os.kill(os.getpid(), {int(signal.SIGTERM)})\n"
         "cli.main(['wait'])\n"
     )
@@ -173,4 +174,24 @@ def test_a_run_that_another_process_holds_is_refused_by_its_name_before_anything
         assert call("resume", "first", "--home", str(tmp_path)) == 1
     error = capsys.readouterr().err
     assert f"process {os.getpid()} on " in error
+    assert not (tmp_path / "prefect" / "prefect.db").exists()
+
+
+def test_a_studys_plan_is_shown_at_once_and_runs_nothing(tmp_path):
+    heavy = ("torch", "prefect", "mlflow", "transformers", "matplotlib")
+    program = (
+        "import sys; from zppo.cli import main\n"
+        f"try: main(['study', 'smoke', '--plan', '--home', {str(tmp_path)!r}])\n"
+        f"except SystemExit: sys.exit([name for name in {heavy} if name in sys.modules] or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 runs, 0 of them done; 24 rounds." in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_that_another_process_holds_is_refused_before_anything_starts(tmp_path, capsys):
+    with exclusive(tmp_path / StudyPaths("smoke").root):
+        assert call("study", "smoke", "--home", str(tmp_path)) == 1
+    assert f"process {os.getpid()} on " in capsys.readouterr().err
     assert not (tmp_path / "prefect" / "prefect.db").exists()
