@@ -60,7 +60,10 @@ def study_flow(study: str, name: str, jobs: int, runtime: Runtime) -> None:
     with exclusive(runtime.home / StudyPaths(name).root):
         mark_crashed(f"study {name}", runtime.home)
         clock = WallTime(runtime.home, name)
-        failures = _run_left(plan, runtime, jobs, progress, clock)
+        try:
+            failures = _run_left(plan, runtime, jobs, progress, clock)
+        finally:
+            clock.keep()
         if failures:
             raise ZppoError(_failed(plan, failures))
         made_by = command(study, name, jobs)
