@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes of a command that Ctrl-C or SIGTERM ended, as shells have them."""
-
 app = typer.Typer(
     name="zppo", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -104,8 +103,7 @@ def status(
     """Show how far runs are."""
     from zppo import runs
 
-    names = [name] if name else runs.run_names(home)
-    found = [runs.status(home, each) for each in names]
+    found = [runs.status(home, each) for each in ([name] if name else runs.run_names(home))]
     if json:
         for each in found:
             typer.echo(each.model_dump_json())
@@ -263,7 +261,7 @@ def _run_study(study: str, name: str, jobs: int, runtime: "Runtime") -> None:
     from zppo.stores.locks import check_free
     from zppo.study.grid import command
 
-    check_free(runtime.home / StudyPaths(name).root)
+    check_free(runtime.home / StudyPaths(name).root)  # as for a run
     with _stoppable(command(study, name, jobs).removeprefix("zppo "), runtime.home):
         from flows.study import run_study
 

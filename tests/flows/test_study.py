@@ -56,12 +56,13 @@ def story(finished: Commanded, tmp_path_factory: pytest.TempPathFactory, mlflow_
     first = start(*arguments, home=home)
     wait_for(first, home / HARMED.update(1))
     os.kill(json.loads((home / HARMED.root / "run.lock").read_text())["pid"], signal.SIGKILL)
+    # Meanwhile, so that the two cores share the work.
+    shutil.copy(mlflow_database, undisturbed / "mlflow.db")
+    run_here(plan, undisturbed)
     output, errors = first.communicate(timeout=200)
     done_then = set(read_records(plan, home))
     stopped = halt(start(*arguments, home=home), home)
     last, again = zppo(*arguments, home=home), zppo(*arguments, home=home)
-    shutil.copy(mlflow_database, undisturbed / "mlflow.db")
-    run_here(plan, undisturbed)
     harmed = subprocess.CompletedProcess(first.args, first.returncode, output, errors)
     return Story(file, home, plan, harmed, done_then, stopped, last, again, undisturbed)
 
