@@ -95,7 +95,9 @@ def _help(world: World, step: NaiveStep, hard: list[NaiveGroup]) -> list[NaiveGr
     for group in hard[: _cap(world)]:
         usable = []
         for response in _visit(world, step, group.question):
-            if kind == "prefix" or response.hint is not None:
+            if kind == "prefix" and "<eos2>" not in response.text:
+                usable.append(response)
+            if kind == "hint" and response.hint is not None:
                 usable.append(response)
         if usable:
             chosen = draws(world, group.question, kind).choice(usable)
@@ -118,7 +120,11 @@ def _extra(world: World, step: NaiveStep, hard: list[NaiveGroup]) -> list[NaiveG
 
 def _reformulate(world: World, step: NaiveStep, hard: list[NaiveGroup]) -> list[NaiveGroup]:
     """BCQ and NCQ prompts: cap the questions, then the prompts, then drop what cannot be shown."""
-    step.eligible = {"bcq": 0, "ncq": 0}
+    step.eligible = {}
+    if world.profile.method in REFORMULATING and world.profile.method not in USES_NO_BCQ:
+        step.eligible["bcq"] = 0
+    if world.profile.method in REFORMULATING and world.profile.method not in USES_NO_NCQ:
+        step.eligible["ncq"] = 0
     admitted: list[tuple[NaiveGroup, Reformulations]] = []
     for group in hard:
         taught = []

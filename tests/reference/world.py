@@ -153,6 +153,8 @@ def _response(random: Random, profile: Profile) -> str | None:
 def _text(random: Random, answer: str | None, words: int = 0) -> str:
     """Words, some of them hostile, and perhaps a box; a thousand endings, so that few texts are the same."""
     vocabulary = ["so", "then", "</candidate>", "</hint>", "<|im_end|>", "<eos2>", "$question", "{}"]
+    if words:
+        vocabulary.remove("<eos2>")  # or hardly a long text would be without, and none of them a prefix
     steps = [random.choice(vocabulary) for _ in range(words or random.randint(1, 5))]
     steps.append(f"v{random.randrange(1000)}")
     return " ".join(steps if answer is None else [*steps, rf"\boxed{{{answer}}}"])

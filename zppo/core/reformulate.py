@@ -14,9 +14,6 @@ from zppo.core.answers import normalise_boxed
 from zppo.core.prompts import Templates, neutralise
 from zppo.core.values import Original, TeacherResponse
 
-KINDS: tuple[PromptKind, ...] = ("bcq", "ncq")
-"""In the order of the walk."""
-
 
 @dataclass(frozen=True)
 class Source:

@@ -58,8 +58,11 @@ class PrefixMethod:
     def prefix_draft(
         self, index: int, question: Question, group: Group, answer: TeacherAnswer, ports: Collector
     ) -> Draft | None:
-        """The plain prompt and the first tokens of one correct response; None where there is none."""
-        correct = parts.correct(answer)
+        """The plain prompt and the first tokens of one correct response; None where there is none.
+
+        A response that spells a control token is left out: it would be forced as one.
+        """
+        correct = [each for each in parts.correct(answer) if not _holds_control_token(each.text, ports)]
         if not correct:
             return None
         chosen = generator(ports.seed, index, question.id, "prefix").choice(correct)
@@ -74,3 +77,7 @@ class PrefixMethod:
             origin=chosen.origin,
         )
         return Draft(f"r{index}/{question.id}/prefix", question, group.origin, prompt)
+
+
+def _holds_control_token(text: str, ports: Collector) -> bool:
+    return any(token in text for token in ports.special_tokens)

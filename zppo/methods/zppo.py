@@ -21,7 +21,7 @@ from schemas.config.method import (
     Zppo,
 )
 from schemas.question import Question
-from schemas.rollout import Group, Round
+from schemas.rollout import Group, PromptKind, Round
 from schemas.state import TrainState
 from zppo.core import compose, reformulate, zone
 from zppo.core.randomness import derive_seed, generator
@@ -43,6 +43,12 @@ class Switches:
     ncq: bool = False
     teacher: bool = False
     """Hard questions visit the teacher."""
+
+    @property
+    def kinds(self) -> tuple[PromptKind, ...]:
+        """The reformulations that are on, in the order of the walk."""
+        kinds: tuple[tuple[PromptKind, bool], ...] = (("bcq", self.bcq), ("ncq", self.ncq))
+        return tuple(kind for kind, on in kinds if on)
 
 
 PRESETS = {
@@ -102,7 +108,7 @@ class ZppoMethod:
             teacher=parts.served(hard, answers) if self.switches.teacher else (),
             eligible={
                 kind: sum(plan.kind == kind for each in plans.values() for plan in each)
-                for kind in reformulate.KINDS
+                for kind in self.switches.kinds
             },
         )
 
