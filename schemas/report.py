@@ -82,6 +82,8 @@ class TeacherReport(Frozen):
     """Sampled by the teacher in this round."""
     hints: int
     """Served responses that came with a usable hint."""
+    compression_tokens: int
+    """Sampled by the teacher to shorten candidates in this round."""
     summarised_prompts: int
     """Reformulated prompts whose candidates the teacher shortened."""
     extractive_prompts: int

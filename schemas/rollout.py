@@ -148,6 +148,8 @@ class Round(Artifact):
     """Plain groups in the order of the questions, then the others in the order of the walk."""
     teacher: tuple[ServedResponses, ...] = ()
     """What was asked of the teacher for each question that visited it."""
+    compression_tokens: int = 0
+    """Sampled by the teacher to shorten candidates."""
     eligible: dict[PromptKind, int] = {}
     """By kind of prompt: hard questions that admitted one, before the cap; of hints and prefixes within it,
     since the teacher is asked about no others."""

@@ -31,12 +31,19 @@ class PooledResponse(Frozen):
     """As drawn, in the teacher's vocabulary; empty where the response was not sampled by this program."""
     summary: str | None = None
     """The teacher's own short version of a correct response, where it writes them."""
+    summary_tokens: int = Field(default=0, ge=0)
+    """Tokens drawn for the summary, usable or not."""
     hint: str | None = None
     """The teacher's answer-free hint made from a correct response, where it writes them."""
     hint_outcome: HintOutcome | None = None
     """None where no hint was asked for."""
     hint_tokens: int = Field(default=0, ge=0)
     """Tokens drawn for the hint, accepted or not."""
+
+    @property
+    def tokens_drawn(self) -> int:
+        """All that the teacher sampled for it."""
+        return self.tokens + self.summary_tokens + self.hint_tokens
 
 
 class AnsweredQuestion(Artifact):

@@ -196,6 +196,16 @@ class Teacher(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Shortened:
+    """What a compressor made of one response."""
+
+    text: str | None
+    """Ends in the boxed answer unchanged; None where shortening failed."""
+    tokens: int = 0
+    """Sampled for it."""
+
+
 class Compressor(Protocol):
     """Shortens responses to candidates, teacher's and student's alike."""
 
@@ -204,8 +214,8 @@ class Compressor(Protocol):
         """How it shortens."""
         ...
 
-    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[str | None]:
-        """One shortened text each, ending in the boxed answer unchanged; None where that failed."""
+    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[Shortened]:
+        """One result an original, in order."""
         ...
 
 

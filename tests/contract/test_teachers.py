@@ -168,7 +168,7 @@ def test_nothing_to_shorten_gives_nothing(compressor: Compressor) -> None:
 def test_a_shortened_text_keeps_the_answer(compressor: Compressor) -> None:
     originals = [Original(rf"step {i} and so on \boxed{{13}}", "13") for i in range(3)]
     shortened = compressor.compress(originals, [1, 2, 3])
-    assert [last_boxed(text or "") for text in shortened] == ["13"] * 3
+    assert [last_boxed(each.text or "") for each in shortened] == ["13"] * 3
 
 
 def test_the_kind_is_one_of_the_two(compressor: Compressor) -> None:

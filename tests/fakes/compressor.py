@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from schemas.rollout import Compression
 from zppo.core.answers import boxed
 from zppo.core.values import Original
+from zppo.ports import Shortened
 
 
 def first_words(original: Original, label: str, count: int = 4) -> str:
@@ -29,8 +30,14 @@ class FirstWords:
         """As asked for at the start."""
         return self._kind
 
-    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[str | None]:
-        """One text each, None where this text fails."""
+    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[Shortened]:
+        """One text each, none where this text fails; a word of it is a token."""
         self.originals.extend(originals)
         self.seeds.extend(seeds)
-        return [None if self._fails(each.text) else first_words(each, self._kind) for each in originals]
+        return [self._shortened(original) for original in originals]
+
+    def _shortened(self, original: Original) -> Shortened:
+        if self._fails(original.text):
+            return Shortened(None)
+        text = first_words(original, self._kind)
+        return Shortened(text, len(text.split()))

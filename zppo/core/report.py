@@ -114,6 +114,7 @@ def _teacher_report(round_: Round) -> TeacherReport:
         reused=sum(visit.reused for visit in visits),
         tokens=sum(visit.tokens for visit in visits),
         hints=sum(visit.hints for visit in visits),
+        compression_tokens=round_.compression_tokens,
         summarised_prompts=summarised,
         extractive_prompts=len(shown) - summarised,
         dry=sum(visit.served + visit.drawn + visit.reused == 0 for visit in visits),

@@ -5,7 +5,7 @@ only: the rows that `batches` gives to the learner hold nothing but tokens that 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 from schemas.config.method import (
@@ -24,13 +24,12 @@ from schemas.question import Question
 from schemas.rollout import Group, PromptKind, Round
 from schemas.state import TrainState
 from zppo.core import compose, reformulate, zone
-from zppo.core.randomness import derive_seed, generator
+from zppo.core.randomness import generator
 from zppo.core.reformulate import Plan
-from zppo.methods import parts
+from zppo.methods import candidates, parts
 from zppo.methods.base import Collector
 from zppo.methods.gradient import mini_batches
-from zppo.ports import Compressor, MiniBatch, TeacherAnswer
-from zppo.sampling import Draft
+from zppo.ports import MiniBatch, TeacherAnswer
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,8 @@ class ZppoMethod:
         cap = parts.cap(config, plain) if isinstance(config, Reformulation) else 0
         kept = compose.pre_cap(hard, cap, lambda group: bool(plans[group.id]))
         chosen = compose.post_cap([plans[group.id] for group in kept], cap)
-        reformulated = parts.roll_out(build_drafts(index, chosen, ports), config.group_size, ports)
+        built = candidates.build(index, chosen, ports)
+        reformulated = parts.roll_out(built.drafts, config.group_size, ports)
 
         return Round(
             index=index,
@@ -106,6 +106,7 @@ class ZppoMethod:
             replay_question_ids=plain.replayed_ids,
             groups=(*plain.groups, *reformulated),
             teacher=parts.served(hard, answers) if self.switches.teacher else (),
+            compression_tokens=built.tokens,
             eligible={
                 kind: sum(plan.kind == kind for each in plans.values() for plan in each)
                 for kind in self.switches.kinds
@@ -140,41 +141,3 @@ class ZppoMethod:
     ) -> Plan | None:
         """A correct teacher response and a wrong rollout."""
         return reformulate.plan_bcq(question, group, parts.correct(answer), random)
-
-
-def build_drafts(index: int, plans: Sequence[Plan], ports: Collector) -> list[Draft]:
-    """Step 4, the texts: candidates shortened alike, then the prompts around them."""
-    with ports.phase("compression"):
-        shortened = _shorten(index, plans, ports.compressor, ports.seed)
-    built = [_build_draft(index, plan, texts, ports) for plan, texts in zip(plans, shortened, strict=True)]
-    return [draft for draft in built if draft is not None]
-
-
-def _build_draft(index: int, plan: Plan, texts: Sequence[str | None], ports: Collector) -> Draft | None:
-    """A candidate of which nothing is left is not shown; None where that leaves no prompt."""
-    kind = ports.compressor.kind
-    if None in texts:
-        kind = ports.extractive.kind
-        (texts,) = _shorten(index, [plan], ports.extractive, ports.seed)
-    left = [(source, text) for source, text in zip(plan.sources, texts, strict=True) if text]
-    if len(left) < (2 if plan.kind == "bcq" else 1):
-        return None
-    prompt = reformulate.build_prompt(
-        replace(plan, sources=tuple(source for source, _ in left)),
-        [text for _, text in left],
-        kind,
-        ports.templates,
-        ports.engine.encode,
-        ports.special_tokens,
-    )
-    return Draft(f"r{index}/{plan.question.id}/{plan.kind}", plan.question, plan.plain.origin, prompt)
-
-
-def _shorten(index: int, plans: Sequence[Plan], compressor: Compressor, seed: int) -> list[list[str | None]]:
-    """The shortened sources of each plan; a rollout that stands in two prompts is shortened once."""
-    sources = {source.origin: source for plan in plans for source in plan.sources}
-    seeds = [derive_seed(seed, index, origin, "compress") for origin in sources]
-    originals = [source.original() for source in sources.values()]
-    texts = compressor.compress(originals, seeds) if originals else []
-    by_origin = dict(zip(sources, texts, strict=True))
-    return [[by_origin[source.origin] for source in plan.sources] for plan in plans]

@@ -129,7 +129,7 @@ def summarize(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> Teac
         failed += len(each.responses) - len(usable)
         summaries += sum(response.summary is not None for response in right)
         hints.update(response.hint_outcome for response in right)
-        tokens += sum(response.tokens + response.hint_tokens for response in each.responses)
+        tokens += sum(response.tokens_drawn for response in each.responses)
         seconds += each.seconds
     return TeacherPool(
         teacher=teacher,
@@ -225,13 +225,12 @@ def _summarised(
         [derive_seed(seed, "compress", question_id, response.index) for question_id, response in correct],
     )
     by_place = {
-        (question_id, response.index): summary
+        (question_id, response.index): {"summary": summary.text, "summary_tokens": summary.tokens}
         for (question_id, response), summary in zip(correct, summaries, strict=True)
     }
     return [
         tuple(
-            response.model_copy(update={"summary": by_place.get((question.id, response.index))})
-            for response in responses
+            response.model_copy(update=by_place.get((question.id, response.index))) for response in responses
         )
         for question, responses in zip(questions, graded, strict=True)
     ]

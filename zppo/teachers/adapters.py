@@ -46,7 +46,7 @@ class OnlineTeacher:
                 ),
                 served=0,
                 drawn=len(pooled),
-                tokens=sum(response.tokens + response.hint_tokens for response in pooled),
+                tokens=sum(response.tokens_drawn for response in pooled),
             )
             for visit, pooled in zip(visits, graded, strict=True)
         ]

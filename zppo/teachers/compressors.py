@@ -10,7 +10,7 @@ from zppo.core.answers import last_box
 from zppo.core.compress import shorten
 from zppo.core.prompts import neutralise
 from zppo.core.values import Original
-from zppo.ports import Generation, GenerationRequest, RolloutEngine
+from zppo.ports import Generation, GenerationRequest, RolloutEngine, Shortened
 from zppo.rendering import load_template
 from zppo.teachers.tags import last_inside
 
@@ -24,17 +24,17 @@ class ExtractiveCompressor:
         self._config = config
         self._count_tokens = count_tokens
 
-    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[str | None]:
-        """The end of each response; None where nothing is left of it."""
-        return [
-            shorten(
-                original.text,
-                max_lines=self._config.max_lines,
-                max_tokens=self._config.max_tokens,
-                count_tokens=self._count_tokens,
-            )
-            for original in originals
-        ]
+    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[Shortened]:
+        """The end of each response; fails where nothing is left of it."""
+        return [Shortened(self._end(original.text)) for original in originals]
+
+    def _end(self, text: str) -> str | None:
+        return shorten(
+            text,
+            max_lines=self._config.max_lines,
+            max_tokens=self._config.max_tokens,
+            count_tokens=self._count_tokens,
+        )
 
 
 class TeacherCompressor:
@@ -65,20 +65,21 @@ class TeacherCompressor:
         self._template = template
         self._count_tokens = count_tokens
 
-    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[str | None]:
+    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[Shortened]:
         """A summary of each response, a precomputed one where there is one.
 
-        None where the teacher failed: tags missing, the box changed, a limit exceeded.
+        The teacher failed where tags are missing, the box is another, or a limit is exceeded.
         """
         missing = [index for index, original in enumerate(originals) if original.summary is None]
-        summaries = [original.summary for original in originals]
+        summaries = [Shortened(original.summary) for original in originals]
         requests = [
             GenerationRequest(f"compress#{i}", self._prompt(originals[i]), (seeds[i],)) for i in missing
         ]
         drawn = self._engine.generate(requests, self._decoding) if requests else []
         for index, (response,) in zip(missing, drawn, strict=True):
             if isinstance(response, Generation):
-                summaries[index] = self._checked(response.text, originals[index])
+                checked = self._checked(response.text, originals[index])
+                summaries[index] = Shortened(checked, len(response.token_ids))
         return summaries
 
     def _prompt(self, original: Original) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ POOL_SCHEMA = pa.schema(
         pa.field("tokens", pa.int32(), nullable=False),
         pa.field("token_ids", pa.list_(pa.int32()), nullable=False),  # in the teacher's vocabulary
         pa.field("summary", pa.string()),  # null unless the teacher wrote one
+        pa.field("summary_tokens", pa.int32(), nullable=False),
         pa.field("hint", pa.string()),  # null unless the teacher wrote one that gives nothing away
         pa.field("hint_outcome", pa.string()),  # null unless a hint was asked for
         pa.field("hint_tokens", pa.int32(), nullable=False),

@@ -17,6 +17,7 @@ from zppo.ports import (
     GenerationFailure,
     GenerationRequest,
     Grade,
+    Shortened,
     TeacherAnswer,
     Visit,
 )
@@ -89,6 +90,6 @@ class Backwards:
         assert self.inner.teacher is not None
         return [self.inner.teacher.respond([each])[0] for each in visits[::-1]][::-1]
 
-    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[str | None]:
+    def compress(self, originals: Sequence[Original], seeds: Sequence[int]) -> list[Shortened]:
         pairs = list(zip(originals, seeds, strict=True))[::-1]
         return [self.inner.compressor.compress([original], [seed])[0] for original, seed in pairs][::-1]

@@ -9,7 +9,7 @@ from tests.fakes.engine import ScriptedEngine
 from zppo.core.answers import last_boxed
 from zppo.core.values import Original
 from zppo.errors import InputError
-from zppo.ports import GenerationFailure
+from zppo.ports import Compressor, GenerationFailure, Shortened
 from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor, load_compression_template
 
 RESPONSE = Original(text=r"<think> 9 +6 15 *2 11 </think> \boxed{11}", answer="11")
@@ -18,6 +18,10 @@ TEMPLATE = Template("Shorten: <response> $response </response>")
 
 def words(text: str) -> int:
     return len(text.split())
+
+
+def texts(compressor: Compressor, originals: list[Original]) -> list[str | None]:
+    return [each.text for each in compressor.compress(originals, [0] * len(originals))]
 
 
 def by_teacher(answer: str | GenerationFailure) -> tuple[TeacherCompressor, ScriptedEngine]:
@@ -30,7 +34,7 @@ def test_extraction_keeps_the_steps_and_the_answer() -> None:
     compressor = ExtractiveCompressor(ExtractiveCompression(), words)
     empty = Original(text="", answer=None)
     assert compressor.kind == "extractive"
-    assert compressor.compress([RESPONSE, empty], [0, 0]) == [r"9 +6 15 *2 11 \boxed{11}", None]
+    assert texts(compressor, [RESPONSE, empty]) == [r"9 +6 15 *2 11 \boxed{11}", None]
 
 
 @pytest.mark.parametrize(
@@ -51,19 +55,26 @@ def test_a_summary_counts_only_with_tags_answer_and_limits_kept(
     output: str | GenerationFailure, summary: str | None
 ) -> None:
     compressor, _ = by_teacher(output)
-    assert compressor.compress([RESPONSE], [0]) == [summary]
+    assert texts(compressor, [RESPONSE]) == [summary]
+
+
+def test_what_an_unusable_summary_took_is_counted() -> None:
+    compressor, _ = by_teacher("no tags here")
+    assert compressor.compress([RESPONSE], [0]) == [Shortened(None, tokens=4)]
 
 
 def test_a_response_without_an_answer_gets_no_answer() -> None:
     original = Original(text="I gave up", answer=None)
-    assert by_teacher("<summary> it gave up </summary>")[0].compress([original], [0]) == ["it gave up"]
-    assert by_teacher(r"<summary> \boxed{5} </summary>")[0].compress([original], [0]) == [None]
+    assert texts(by_teacher("<summary> it gave up </summary>")[0], [original]) == ["it gave up"]
+    assert texts(by_teacher(r"<summary> \boxed{5} </summary>")[0], [original]) == [None]
 
 
 def test_a_precomputed_summary_is_used_as_it_is() -> None:
     compressor, engine = by_teacher(r"<summary> \boxed{11} </summary>")
     ready = Original(text="long", answer="11", summary=r"ready \boxed{11}")
-    assert compressor.compress([RESPONSE, ready], [1, 2]) == [r"\boxed{11}", r"ready \boxed{11}"]
+    drawn, given = compressor.compress([RESPONSE, ready], [1, 2])
+    assert (drawn.text, given.text) == (r"\boxed{11}", r"ready \boxed{11}")
+    assert (drawn.tokens, given.tokens) == (4, 0)
     assert [request.seeds for request in engine.requests] == [(1,)]
 
 
