@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zppo import __version__
-from zppo.errors import InputError, ZppoError
+from zppo.errors import ZppoError
+from zppo.makers import pocket_app, schema_app
 
 if TYPE_CHECKING:
     from schemas.config.run import RunConfig, Runtime
@@ -22,8 +23,6 @@ app = typer.Typer(
     name="zppo", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-schema_app = typer.Typer(no_args_is_help=True, help="The JSON Schemas of recipes and artifacts.")
-pocket_app = typer.Typer(no_args_is_help=True, help="The embedded student and teacher.")
 app.add_typer(schema_app, name="schema")
 app.add_typer(pocket_app, name="pocket")
 
@@ -198,45 +197,6 @@ def ui(home: Home = RUNS) -> None:
 
     with suppress(KeyboardInterrupt):
         serve_pages(home)
-
-
-@schema_app.command("export")
-def schema_export(
-    directory: Annotated[Path | None, typer.Argument(help="The package's own folder by default.")] = None,
-) -> None:
-    """Write the JSON Schema of the recipe and of every artifact."""
-    from schemas.export import FOLDER, export
-
-    written = export(directory or FOLDER)
-    typer.echo(f"{len(written)} schemas in {directory or FOLDER}")
-
-
-@schema_app.command("check")
-def schema_check(
-    directory: Annotated[Path | None, typer.Argument(help="The package's own folder by default.")] = None,
-) -> None:
-    """Compare the exported JSON Schemas with the models, byte for byte."""
-    from schemas.export import FOLDER, stale
-
-    different = stale(directory or FOLDER)
-    if different:
-        raise ZppoError(
-            f"out of date: {', '.join(different)}; run `zppo schema export` and look at the change"
-        )
-    typer.echo("the exported schemas are up to date")
-
-
-@pocket_app.command("build")
-def pocket_build(
-    out: Annotated[Path, typer.Argument(help="Directory for the two checkpoints and their card.")],
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-) -> None:
-    """Train the embedded student and teacher from scratch and measure them (up to 30 minutes)."""
-    from zppo.pocket.build import build
-
-    if out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty; name a new directory")
-    build(out, seed, typer.echo)
 
 
 def _execute(config: "RunConfig", name: str, runtime: "Runtime") -> None:

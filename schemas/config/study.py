@@ -1,16 +1,13 @@
 """A study: one recipe run under several methods, settings and seeds, and what it is to show."""
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from schemas.base import Config, Fraction, Name
+from schemas.base import Config, Name
+from schemas.config.claims import BASE, Claim, listed, variants_of
 from schemas.errors import nearest
-from schemas.study import Axis
-
-BASE = "base"
-"""Names the base student where a claim compares a variant with it; no variant has this name."""
 
 
 def _no_seed(override: str) -> str:
@@ -22,37 +19,6 @@ def _no_seed(override: str) -> str:
 Override = Annotated[str, Field(pattern=r"^[^=\s]+\s*="), AfterValidator(_no_seed)]
 """A setting of the recipe as the command line's `--set` takes it: `method.tau=0.4`."""
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-
-ClaimMeasure = Literal[
-    "accuracy",
-    "out_of_distribution",
-    "gain",
-    "out_of_distribution_gain",
-    "graduation",
-    "leavers_graduated",
-    "zero_advantage",
-    "positive_advantage",
-    "bcq_accuracy",
-    "bcq_correct_candidate",
-    "bcq_wrong_candidate",
-    "bcq_neither",
-    "bcq_correct_first",
-    "bcq_accuracy_correct_first",
-    "bcq_accuracy_correct_second",
-    "ncq_accuracy",
-    "ncq_repeats_listed",
-    "ncq_matches_teacher",
-    "teacher_accuracy",
-    "rollouts",
-    "student_tokens",
-    "teacher_tokens",
-    "seconds",
-]
-"""What a claim is about. `accuracy` and `out_of_distribution` are those of the student at the end of the
-axis, a `gain` is what it has over the base student; `graduation` is the share of the buffer's entries that
-graduated, `leavers_graduated` that of the entries that left it; `seconds` are those of collecting and
-updating; `zero_advantage` and `positive_advantage` are means over the rounds, and what is about BCQ and NCQ
-means over the last quarter of them, over the rounds that have the value."""
 
 
 class Variant(Config):
@@ -111,96 +77,6 @@ class Comparison(Config):
     better: Name
     """The one that is expected to be better."""
     baseline: Name
-
-
-class DifferenceTest(Config):
-    """Holds where `larger` exceeds `smaller`, paired by seed, with an interval above zero."""
-
-    type: Literal["difference"] = "difference"
-    measure: ClaimMeasure = "accuracy"
-    larger: Name
-    """A variant, or `base`."""
-    smaller: Name
-    """A variant, or `base`."""
-    axis: Axis = "rounds"
-    """What both are given the same amount of; other than `rounds` for accuracies only."""
-    entry_accuracy: Fraction | None = None
-    """Of `graduation`: only entries admitted at this accuracy."""
-
-    @model_validator(mode="after")
-    def _base_has_the_measure(self) -> Self:
-        if self.larger == self.smaller:
-            raise ValueError(
-                f"larger and smaller are both {self.larger!r}; name two variants, or one and base"
-            )
-        if BASE in (self.larger, self.smaller) and self.measure not in _OF_A_STUDENT:
-            raise ValueError(f"the base student has no {self.measure!r}, only {_listed(_OF_A_STUDENT)}")
-        return self
-
-    @model_validator(mode="after")
-    def _entries_are_those_of_the_buffer(self) -> Self:
-        _check_entry_accuracy(self.measure, self.entry_accuracy)
-        return self
-
-    @model_validator(mode="after")
-    def _axis_fits(self) -> Self:
-        if self.axis != "rounds" and self.measure not in _OF_A_STUDENT:
-            raise ValueError(f"axis {self.axis!r} is for {_listed(_OF_A_STUDENT)}, not {self.measure!r}")
-        return self
-
-
-class BetweenTest(Config):
-    """Holds where the whole interval of the mean over seeds lies in a range; its bounds belong to it."""
-
-    type: Literal["between"] = "between"
-    measure: ClaimMeasure
-    variant: Name
-    low: float
-    high: float
-    entry_accuracy: Fraction | None = None
-    """Of `graduation`: only entries admitted at this accuracy."""
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"low is {self.low}, high is {self.high}; expected low < high")
-        _check_entry_accuracy(self.measure, self.entry_accuracy)
-        return self
-
-
-class InteractionTest(Config):
-    """Holds where two changes together gain more over `neither` than the sum of their gains alone."""
-
-    type: Literal["interaction"] = "interaction"
-    measure: Literal["accuracy", "out_of_distribution"] = "accuracy"
-    both: Name
-    first: Name
-    """Has the first change only."""
-    second: Name
-    """Has the second change only."""
-    neither: Name
-    axis: Axis = "rounds"
-
-
-class NotTestable(Config):
-    """The study cannot say."""
-
-    type: Literal["not_testable"] = "not_testable"
-    reason: str = Field(min_length=1)
-
-
-ClaimTest = Annotated[
-    DifferenceTest | BetweenTest | InteractionTest | NotTestable, Field(discriminator="type")
-]
-
-
-class Claim(Config):
-    """A statement that the study confirms, contradicts or cannot test; at each setting of the factors."""
-
-    statement: str = Field(min_length=1)
-    source: str = Field(min_length=1)
-    """Where it stands, such as `Table 2` of a paper."""
-    test: ClaimTest
 
 
 class VariantGroup(Config):
@@ -274,40 +150,15 @@ class StudyConfig(Config):
             yield f"comparisons.{index}", comparison.better
             yield f"comparisons.{index}", comparison.baseline
         for index, claim in enumerate(self.claims):
-            for name in _variants_of(claim.test):
+            for name in variants_of(claim.test):
                 yield f"claims.{index}", name
         for index, group in enumerate(self.groups):
             for name in group.variants:
                 yield f"groups.{index}", name
 
 
-_OF_A_STUDENT = ("accuracy", "out_of_distribution")
-"""Measures that the base student has too, and that are known at every checkpoint."""
-
-
-def _check_entry_accuracy(measure: ClaimMeasure, entry_accuracy: float | None) -> None:
-    if entry_accuracy is not None and measure != "graduation":
-        raise ValueError(f"entry_accuracy is for the measure 'graduation', not {measure!r}")
-
-
-def _variants_of(test: ClaimTest) -> tuple[str, ...]:
-    match test:
-        case DifferenceTest():
-            return tuple(name for name in (test.larger, test.smaller) if name != BASE)
-        case BetweenTest():
-            return (test.variant,)
-        case InteractionTest():
-            return (test.both, test.first, test.second, test.neither)
-        case NotTestable():
-            return ()
-
-
 def _each_once(what: str, names: Iterable[str]) -> None:
     names = list(names)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{what}: expected each once, but twice or more: {_listed(twice)}")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+        raise ValueError(f"{what}: expected each once, but twice or more: {listed(twice)}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from schemas.config.study import BASE, BetweenTest, Claim, DifferenceTest, InteractionTest, NotTestable
+from schemas.config.claims import BASE, BetweenTest, Claim, DifferenceTest, InteractionTest, NotTestable
 from schemas.study import StudyRun
 from zppo.core.study.differences import Contrast, Term, contrast, equal_amount, reader
 from zppo.core.study.estimates import FEWEST, Bootstrap

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from schemas.config.study import ClaimMeasure
+from schemas.config.claims import ClaimMeasure
 from schemas.report import Share
 from schemas.rollout import PromptKind
 from schemas.study import Fate, RoundPoint, StudyRun

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from schemas.config.study import ClaimMeasure, VariantGroup
+from schemas.config.claims import ClaimMeasure
+from schemas.config.study import VariantGroup
 from schemas.study import StudyRun
 from zppo.core.statistics import mean
 from zppo.core.study.buffer import MANY_VISITS, Counts, fates_by_visits, graduations

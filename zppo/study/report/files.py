@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
-from schemas.config.study import ClaimMeasure
+from schemas.config.claims import ClaimMeasure
 from schemas.study import StudyRun
 from zppo.core.study.differences import Difference
 from zppo.core.study.estimates import Estimate

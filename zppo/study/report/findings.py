@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from schemas.config.study import (
+from schemas.config.claims import (
     BASE,
     BetweenTest,
     Claim,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from schemas.config.study import ClaimMeasure
+from schemas.config.claims import ClaimMeasure
 from schemas.study import StudyRun
 from zppo.core.study.estimates import Estimate
 from zppo.core.study.measures import measure

@@ -2,7 +2,7 @@ from typing import get_args
 
 import pytest
 
-from schemas.config.study import ClaimMeasure
+from schemas.config.claims import ClaimMeasure
 from schemas.study import Fate, StudyRun
 from tests.studies import lively, point, round_point, run
 from zppo.core.study.buffer import MANY_VISITS, fates_by_visits, graduations
