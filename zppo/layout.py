@@ -55,6 +55,15 @@ class RunPaths:
         return f"{self.checkpoints}/{index:05d}"
 
     @property
+    def pins(self) -> str:
+        """Holds a small file for each claim on a checkpoint that must stay."""
+        return f"{self.root}/pins"
+
+    def pin(self, index: int, owner: str) -> str:
+        """The claim of one owner on the checkpoint of a round."""
+        return f"{self.pins}/{index:05d}.{owner}"
+
+    @property
     def evaluation(self) -> str:
         """Base, student and teacher side by side."""
         return f"{self.root}/evaluate"

@@ -38,6 +38,9 @@ class CheckpointConfig(Config):
     keep_last: int = Field(default=2, ge=1)
     keep_best: int = Field(default=1, ge=1)
     """How many of the best by validation accuracy stay."""
+    max_bytes: int | None = Field(default=None, ge=1)
+    """Of all checkpoints of the run together: beyond it the oldest go first. The one to resume from, the
+    best, forked-from and registered ones stay even then, with a warning."""
 
 
 class PromotionConfig(Config):

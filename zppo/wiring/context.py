@@ -23,7 +23,8 @@ from zppo.models.vocabulary import check_same_vocabulary
 from zppo.progress import Progress, choose_progress
 from zppo.rendering import load_templates, templates_digest
 from zppo.runs import RUN_FILE, read_run, run_names
-from zppo.stages.train import committed_rounds
+from zppo.stages.checkpoints import Checkpoints
+from zppo.stages.train import committed_rounds, read_reports
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 from zppo.stores.locks import exclusive
@@ -79,6 +80,14 @@ class RunContext:
     def grader(self) -> RuleGrader:
         """The student's grader; it grades the teacher too."""
         return self._stack.enter_context(RuleGrader(self.config.grader, grading_processes()))
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """The checkpoints of the run."""
+        config = self.config
+        return Checkpoints(
+            self.store, self.paths, self.manifest, config.checkpoints, config.rounds, self.progress.say
+        )
 
     def count_prompt_tokens(self, question: str) -> int:
         """Tokens of a question's whole plain prompt, chat template and closing instruction included."""
@@ -138,7 +147,10 @@ def open_run(
             with store.commit(paths.manifest, identity) as staging:
                 (staging.directory / RUN_FILE).write_text(record.model_dump_json(indent=1))
             manifest = staging.manifest
-        yield RunContext(record, manifest, runtime, store, stack, progress or choose_progress())
+        run = RunContext(record, manifest, runtime, store, stack, progress or choose_progress())
+        # A process that was killed between its last commit and the pruning left a checkpoint too many.
+        run.checkpoints.prune(read_reports(store, paths))
+        yield run
 
 
 def _check_distillation(record: RunRecord, runtime: Runtime) -> None:

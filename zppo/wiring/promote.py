@@ -26,6 +26,7 @@ def run_promote(run: RunContext, mlflow_run_id: str) -> str:
     """
     evaluation = run_evaluate(run)
     registry, model = open_registry(run.runtime), run.config.promotion.registered_model
+    run.checkpoints.pin(best_checkpoint(run), "registered", f"a version of {model} was made from it")
     version = registry.register(model, _files(run), _lineage(run, evaluation), mlflow_run_id)
     path = run.paths.promotion
     identity = identify("promote", {"promotion": run.config.promotion}, [run.committed(evaluation)])

@@ -14,7 +14,6 @@ from zppo.learners.torch import TorchLearner
 from zppo.methods.base import Collector
 from zppo.phases import Phases
 from zppo.progress import Advance
-from zppo.stages.checkpoints import Checkpoints
 from zppo.stages.evaluate import Examinee, validate
 from zppo.stages.train import Trainer, Training, read_reports
 from zppo.tracking.mlflow import MlflowTracker
@@ -42,12 +41,7 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
 
 def best_checkpoint(run: RunContext) -> int:
     """The round whose checkpoint validates best; the last one where nothing was validated."""
-    return checkpoints(run).best(read_reports(run.store, run.paths))
-
-
-def checkpoints(run: RunContext) -> Checkpoints:
-    """The checkpoints of a run."""
-    return Checkpoints(run.store, run.paths, run.manifest, run.config.checkpoints, run.config.rounds)
+    return run.checkpoints.best(read_reports(run.store, run.paths))
 
 
 def _training(
@@ -83,7 +77,7 @@ def _training(
         drift_limit=config.sampler_drift_limit,
         collector=_collector(run, pool, questions, phases),
         learner=_learner(run),
-        checkpoints=checkpoints(run),
+        checkpoints=run.checkpoints,
         phases=phases,
         new_questions=lambda index: questions.at(
             round_positions(index, len(questions), config.questions_per_round, config.seed)
