@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Artifact, Fraction, Frozen, Name
+from schemas.base import Artifact, Fraction, Frozen, Name, Sha256
 from schemas.config.data import DataConfig
 from schemas.config.run import RunConfig
 
@@ -32,6 +32,21 @@ class RunRecord(Artifact):
     """The recipe's data with every hub revision pinned to a commit."""
     teacher: ResolvedModel | None = None
     """Where the teacher is a model."""
+    fork: "Fork | None" = None
+    """Where the run began in the middle of another one."""
+
+
+class Fork(Frozen):
+    """The committed round of another run that a run goes on from."""
+
+    parent: RunRecord
+    """What the other run computes: the updates up to `round` are its own."""
+    round: int = Field(ge=1)
+    """The last round that both runs share."""
+    run_fingerprint: Sha256
+    """Of the other run."""
+    round_fingerprint: Sha256
+    """Of the update of `round`."""
 
 
 RunState = Literal["running", "stopped", "trained", "finished"]

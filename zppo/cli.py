@@ -94,6 +94,23 @@ def resume(name: Name, home: Home = RUNS, device: Device = "auto", threads: Thre
 
 
 @app.command()
+def fork(
+    name: Name,
+    new: Annotated[str, typer.Option("--as", metavar="NEW", help="Name of the new run.")],
+    at_round: Annotated[int, typer.Option(min=1, help="The last round that both runs share.")],
+    overrides: Overrides = None,
+    home: Home = RUNS,
+    device: Device = "auto",
+    threads: Threads = 0,
+) -> None:
+    """Start a run from a committed round of another one, with other settings."""
+    runtime = _runtime(home, device, threads)
+    from zppo.wiring.fork import fork_run
+
+    _execute(fork_run(name, new, at_round, overrides or (), runtime).recipe, new, runtime)
+
+
+@app.command()
 def status(
     name: Annotated[str | None, typer.Argument(help="Name of a run; all runs by default.")] = None,
     home: Home = RUNS,

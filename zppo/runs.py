@@ -69,7 +69,8 @@ def check_recipe(home: Path, name: str, recipe: RunConfig) -> None:
         listed = "\n".join(f"  {change}" for change in changes(old, new))
         raise InputError(
             f"the run {name!r} began with another recipe (then -> now):\n{listed}\n"
-            f"Choose another --name, or go on as it began with: zppo resume {name}"
+            f"Choose another --name; or go on as it began with: zppo resume {name}; or try the change from "
+            f"one of its rounds: zppo fork {name} --as NEW --at-round K --set KEY=VALUE"
         )
 
 

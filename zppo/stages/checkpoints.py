@@ -7,6 +7,7 @@ from schemas.config.evaluation import CheckpointConfig
 from schemas.manifest import Manifest
 from schemas.report import StepReport
 from schemas.state import TrainState
+from zppo.errors import StoreError
 from zppo.layout import RunPaths
 from zppo.ports import Learner
 from zppo.stores.identity import identify
@@ -28,6 +29,8 @@ class Checkpoints:
     rounds: int
     warn: Callable[[str], None] = lambda line: None
     """Told where what must stay exceeds `max_bytes`."""
+    first: int = 0
+    """Rounds up to it were computed under another recipe, so that nothing is restored from before it."""
 
     def due(self, index: int) -> bool:
         """Whether a checkpoint is written after this round; always after the last one."""
@@ -46,15 +49,25 @@ class Checkpoints:
         """Load the newest checkpoint that is not newer than round `index`; returns its state.
 
         Where there is none, at the start or because a damaged one was removed, the learner still holds the
-        base student, and checkpoint 0 is written from it.
+        base student, and checkpoint 0 is written from it; a fork, which does not begin there, is refused.
         """
-        if not any(each <= index for each in self.written()):
+        if not self.usable(index):
+            if self.first:
+                raise StoreError(
+                    f"{self.store.home / self.paths.checkpoints} holds no checkpoint of the rounds "
+                    f"{self.first} to {index}, and this run, a fork, cannot compute them again from the base "
+                    "student. Make the fork anew under another name"
+                )
             self.write(TrainState(), learner)
-        newest = max(each for each in self.written() if each <= index)
+        newest = self.usable(index)[-1]
         path = self.paths.checkpoint(newest)
         self.store.verify(path)
         learner.load(self.store.home / path)
         return read_state(self.store, path)
+
+    def usable(self, index: int) -> list[int]:
+        """Rounds with a checkpoint that round `index` can be computed from, ascending."""
+        return [each for each in self.written() if self.first <= each <= index]
 
     def written(self) -> list[int]:
         """Rounds with a checkpoint, ascending."""

@@ -74,8 +74,10 @@ class Trainer:
         """The round collected last, so that `update` need not read it again."""
 
     def validate_base(self) -> str:
-        """Accuracy of the base student on the validation split; returns its path."""
+        """Accuracy of the base student on the validation split; returns its path. A fork has its parent's."""
         its, path = self._its, self._its.paths.base
+        if its.checkpoints.first:
+            return path
         identity = identify("base", {}, its.parents)
         if its.store.find(path, identity) is None:
             self._be_at(0)
@@ -137,6 +139,10 @@ class Trainer:
         its.checkpoints.prune(read_reports(its.store, its.paths) if its.checkpoints.due(index) else ())
         its.observe(report, timings)
         return path
+
+    def rebuild(self, index: int) -> None:
+        """Write the checkpoint of a committed round from an earlier one and the rounds in between."""
+        self._its.checkpoints.write(self._be_at(index), self._its.learner)
 
     def _be_at(self, index: int) -> TrainState:
         """Bring weights, optimizer and state to where they were after round `index`."""

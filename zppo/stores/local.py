@@ -8,9 +8,9 @@ under `tmp/`, which the next commit removes.
 import errno
 import json
 import os
+import shutil
 import stat
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from schemas.manifest import Identity, Manifest, Provenance, SealedManifest, Sto
 from zppo.errors import StoreError
 from zppo.stores.files import DiskErrors, Operations, sha256
 from zppo.stores.identity import changes, digest, fingerprint
-from zppo.stores.locks import try_lock
+from zppo.stores.locks import locked_directory, try_lock
 from zppo.stores.packages import package_versions
 
 MANIFEST = "manifest.json"
@@ -130,6 +130,17 @@ class LocalStore:
             for found in sorted((self.home / parent).glob(f"*/{MANIFEST}"))
         )
 
+    def link(self, source: str, path: str) -> None:
+        """Let the artifact at `source` be at `path` too: the files are shared, and stay while either does."""
+        manifest = self.verify(source)
+        if self.find(path, manifest.identity) is None:
+            with DiskErrors(self.home / path), self._workspace() as workspace:
+                artifact = workspace / "artifact"
+                shutil.copytree(self.home / source, artifact, copy_function=os.link)
+                for each in (*artifact.rglob("*"), artifact):
+                    self._do.sync(each)
+                self._reveal(artifact, path, manifest)
+
     def remove(self, path: str) -> None:
         """Take an artifact away, at once and whole."""
         target = self.home / path
@@ -154,7 +165,7 @@ class LocalStore:
         temporary = self.home / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         self._sweep(temporary)
-        directory, descriptor = _locked_directory(temporary)
+        directory, descriptor = locked_directory(temporary)
         try:
             yield directory
         finally:
@@ -190,6 +201,10 @@ class LocalStore:
         self._do.write(directory / MANIFEST, _serialize(manifest))
         self._do.sync(directory / MANIFEST)
         self._do.sync(directory)
+        return self._reveal(directory, path, manifest)
+
+    def _reveal(self, directory: Path, path: str, manifest: Manifest) -> Manifest:
+        """Rename a whole artifact to its place; returns the manifest of what is there then."""
         target = self.home / path
         self._make_directories(target.parent)
         try:
@@ -236,23 +251,6 @@ class LocalStore:
 
 def _describe(content: str, size: int) -> str:
     return f"SHA-256 {content} ({size} bytes)"
-
-
-def _locked_directory(temporary: Path) -> tuple[Path, int]:
-    """A new directory and the descriptor that holds its lock.
-
-    Another process may sweep the directory away between its making and its locking; then try again.
-    """
-    while True:
-        directory = temporary / uuid.uuid4().hex
-        directory.mkdir()
-        try:
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            continue
-        if try_lock(descriptor) and directory.exists():
-            return directory, descriptor
-        os.close(descriptor)
 
 
 def _serialize(manifest: Manifest) -> bytes:

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -76,6 +77,23 @@ def try_lock(descriptor: int, shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def locked_directory(temporary: Path) -> tuple[Path, int]:
+    """A new directory and the descriptor that holds its lock.
+
+    Another process may sweep the directory away between its making and its locking; then try again.
+    """
+    while True:
+        directory = temporary / uuid.uuid4().hex
+        directory.mkdir()
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        if try_lock(descriptor) and directory.exists():
+            return directory, descriptor
+        os.close(descriptor)
 
 
 def _acquire(descriptor: int) -> bool:

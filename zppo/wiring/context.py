@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
+from pydantic import JsonValue
+
 from schemas.config.method import OffPolicy, OnPolicy
 from schemas.config.models import EngineConfig, ModelConfig
 from schemas.config.run import RunConfig, Runtime
 from schemas.config.teacher import ModelTeacher
-from schemas.manifest import Identity, Manifest
+from schemas.manifest import Identity, Manifest, Parent
 from schemas.question import Split
 from schemas.run import ResolvedModel, RunRecord
 from zppo.core.prompts import Templates
@@ -86,8 +88,9 @@ class RunContext:
         """The checkpoints of the run."""
         config = self.config
         return Checkpoints(
-            self.store, self.paths, self.manifest, config.checkpoints, config.rounds, self.progress.say
-        )
+            self.store, self.paths, self.manifest, config.checkpoints, config.rounds, self.progress.say,
+            self.record.fork.round if self.record.fork else 0,
+        )  # fmt: skip
 
     def count_prompt_tokens(self, question: str) -> int:
         """Tokens of a question's whole plain prompt, chat template and closing instruction included."""
@@ -98,6 +101,12 @@ class RunContext:
     ) -> LoadedModel:
         """A model for this run, with the student's sampler unless told otherwise; nothing is loaded yet."""
         return LoadedModel(config, resolved, engine or self.config.engine, self.config, self.runtime)
+
+    def as_parent(self) -> "RunContext":
+        """A fork's own directory, for work under the recipe of the run that it was forked from."""
+        assert self.record.fork is not None, "a fork has a parent"
+        record = self.record.fork.parent.model_copy(update={"name": self.name})
+        return RunContext(record, self.manifest, self.runtime, self.store, self._stack, self.progress)
 
     def once(self, stage: str, work: Callable[["RunContext"], str]) -> str:
         """The path of a stage's artifact; the stage is asked for it once a process."""
@@ -143,14 +152,19 @@ def open_run(
         identity = run_identity(record)
         manifest = store.find(paths.manifest, identity)
         if manifest is None:
-            _check_distillation(record, runtime)
-            with store.commit(paths.manifest, identity) as staging:
-                (staging.directory / RUN_FILE).write_text(record.model_dump_json(indent=1))
-            manifest = staging.manifest
+            manifest = begin_run(record, runtime, store)
         run = RunContext(record, manifest, runtime, store, stack, progress or choose_progress())
         # A process that was killed between its last commit and the pruning left a checkpoint too many.
         run.checkpoints.prune(read_reports(store, paths))
         yield run
+
+
+def begin_run(record: RunRecord, runtime: Runtime, store: LocalStore) -> Manifest:
+    """Commit what a new run is made from; refused where its teacher does not fit its method."""
+    _check_distillation(record, runtime)
+    with store.commit(RunPaths(record.name).manifest, run_identity(record)) as staging:
+        (staging.directory / RUN_FILE).write_text(record.model_dump_json(indent=1))
+    return staging.manifest
 
 
 def _check_distillation(record: RunRecord, runtime: Runtime) -> None:
@@ -192,8 +206,8 @@ def new_record(config: RunConfig, name: str, runtime: Runtime) -> RunRecord:
 
 
 def run_identity(record: RunRecord) -> Identity:
-    """What makes a run another run: its recipe, what that was pinned to, and the student's templates."""
-    return identify(
+    """What makes a run another run: recipe, what that was pinned to, the student's templates, origin."""
+    identity = identify(
         "run",
         {
             "name": record.name,
@@ -202,5 +216,17 @@ def run_identity(record: RunRecord) -> Identity:
             "student": record.student.digest,
             "teacher": record.teacher.digest if record.teacher else None,
             "templates": templates_digest(record.recipe.student.templates),
+            **_origin(record),
         },
     )
+    if record.fork is None:
+        return identity
+    parents = (("run", record.fork.run_fingerprint), ("update", record.fork.round_fingerprint))
+    return identity.model_copy(
+        update={"parents": tuple(Parent(stage=stage, fingerprint=each) for stage, each in parents)}
+    )
+
+
+def _origin(record: RunRecord) -> dict[str, JsonValue]:
+    """The run and the round that a fork goes on from; nothing for a run with a beginning of its own."""
+    return {"fork": {"run": record.fork.parent.name, "round": record.fork.round}} if record.fork else {}

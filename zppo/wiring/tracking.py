@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import Literal
 
 from schemas.report import RoundTimings, StepReport
+from schemas.run import Fork
 from zppo.core.metrics import round_metrics
 from zppo.errors import ZppoError
 from zppo.ports import TrackedData, TrackedRun
@@ -49,6 +50,17 @@ def _tracked(run: RunContext) -> TrackedRun:
     return TrackedRun(
         name=run.name,
         key=f"{run.name}/{run.manifest.fingerprint[:16]}/{begun}",
-        parameters=parameters(run.config),
+        parameters=parameters(run.config) | _origin(run.record.fork),
         data=tuple(TrackedData(each.source, each.digest.split(":", 1)[1], each.name) for each in data.inputs),
     )
+
+
+def _origin(fork: Fork | None) -> dict[str, str]:
+    """Parameters that name the run and the round that a fork goes on from."""
+    if fork is None:
+        return {}
+    return {
+        "forked_from.run": fork.parent.name,
+        "forked_from.run_fingerprint": fork.run_fingerprint,
+        "forked_from.round": str(fork.round),
+    }

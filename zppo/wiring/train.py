@@ -9,6 +9,7 @@ from schemas.report import RoundTimings, StepReport
 from zppo.core.objective import ClipBounds
 from zppo.data.order import round_positions, sample_positions
 from zppo.data.table import QuestionTable, read_questions
+from zppo.errors import StoreError
 from zppo.learners.objectives import DistillationObjective, Objective, PolicyObjective
 from zppo.learners.torch import TorchLearner
 from zppo.methods.base import Collector
@@ -29,6 +30,9 @@ from zppo.wiring.tracking import deliver_round
 def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
     """The rounds of a run that are left, with a bar; refused where the data does not fill one round."""
     prepared, pool = run_prepare(run), run_precompute(run)
+    if run.record.fork is not None:
+        check_shared(run, prepared, pool)
+        _rebuild(run, run.record.fork.round, tracker, prepared)
     total, done = run.config.rounds, run.committed_rounds()
     if done:
         run.progress.say(f"train       {done} of {total} rounds are committed; goes on with round {done + 1}")
@@ -37,6 +41,33 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
     run.student.unload()
     if run.teacher is not None:
         run.teacher.unload()
+
+
+def check_shared(run: RunContext, prepared: str, pool: str) -> None:
+    """Refuse a fork whose questions or teacher responses are not those of the rounds that it shares."""
+    base = run.committed(run.paths.base)
+    for path in filter(None, (prepared, pool)):
+        mine = run.committed(path).as_parent()
+        theirs = [each for each in base.identity.parents if each.stage == mine.stage]
+        if theirs and mine not in theirs:
+            raise StoreError(
+                f"the {mine.stage} stage of {run.name!r} gives {run.store.home / path}, but the rounds that "
+                f"it shares began with {theirs[0].fingerprint[:16]}: a file that the stage reads has changed "
+                "since. Restore it, or start a new run"
+            )
+
+
+def _rebuild(run: RunContext, index: int, tracker: MlflowTracker, prepared: str) -> None:
+    """Write a fork's first checkpoint by its parent's recipe, unless it or a later one is there."""
+    if any(each >= index for each in run.checkpoints.written()):
+        return
+    parent = run.as_parent()
+    run.progress.say(f"train       computes the committed updates before round {index + 1} again")
+    training = _training(parent, tracker, prepared, "", lambda done, note: None)
+    Trainer(training).rebuild(index)
+    parent.student.unload()
+    if parent.teacher is not None:
+        parent.teacher.unload()
 
 
 def best_checkpoint(run: RunContext) -> int:
