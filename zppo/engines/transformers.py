@@ -15,6 +15,7 @@ from zppo.engines.decoding import Drawn, decode
 from zppo.engines.sampling import Sampler
 from zppo.errors import InputError
 from zppo.models.chat import ChatTokenizer
+from zppo.models.memory import memory_explained
 from zppo.ports import Generation, GenerationFailure, GenerationRequest
 
 _MASKS_ITS_PADDING = frozenset({"qwen3_5_text"})
@@ -55,7 +56,8 @@ class TransformersEngine:
         """One tuple a request, one response a seed, both in the order asked.
 
         A prompt or a forced prefix that leaves no room, and a response whose logits are NaN or infinite,
-        become a `GenerationFailure`; the others are not affected.
+        become a `GenerationFailure`; the others are not affected. Raises `EngineError` when the memory does
+        not suffice.
         """
         limits = [self._limit(request, decoding) for request in requests]
         contexts = [replace(each, prompt_ids=each.prompt_ids + each.prefix_ids) for each in requests]
@@ -63,7 +65,8 @@ class TransformersEngine:
             [self._no_room(request, decoding)] * len(request.seeds) for request in requests
         ]
         sampler = Sampler(decoding)
-        with torch.inference_mode(), _evaluating(self._model):
+        lack = memory_explained("sampling responses", "a lower engine.max_batch_tokens")
+        with lack, torch.inference_mode(), _evaluating(self._model):
             for batch in plan_batches(contexts, limits, self._max_batch_tokens, self._padding):
                 drawn = decode(self._model, batch, sampler, self._eos_ids, self._window)
                 for row, response in zip(batch.rows, drawn, strict=True):

@@ -19,7 +19,10 @@ from zppo.learners.batching import collate, split_by_length
 from zppo.learners.head import score_tokens
 from zppo.learners.model import SplitModel
 from zppo.learners.objectives import Objective
+from zppo.models.memory import memory_explained
 from zppo.ports import MiniBatch, TrainingRow, UpdateStatistics
+
+_LESS_MEMORY = "a lower learner.max_batch_tokens, or with learner.gradient_checkpointing"
 
 
 class _Sums(NamedTuple):
@@ -89,7 +92,7 @@ class TorchLearner:
             EngineError: NaN or infinity. In the loss or the gradient it names the rollouts of the
                 micro-batch, and weights and optimizer are as before; in the weights themselves, which
                 takes a step too large for their type, it names those of the update, and the learner is to be
-                loaded anew.
+                loaded anew. Or the memory does not suffice.
         """
         rows = self._objective.active(batch)
         tokens = sum(len(row.response_ids) for row in batch.rows)
@@ -98,9 +101,10 @@ class TorchLearner:
             clipped = 0.0 if self._objective.clips else None
             return UpdateStatistics(0.0, 0.0, 0.0, clipped, clipped, clipped, tokens, active_tokens)
         try:
-            sums = self._accumulate_gradients(rows, tokens)
-            grad_norm = self._clip_gradients(rows, tokens)
-            self._step(rows)
+            with memory_explained(f"update {self._updates + 1}", _LESS_MEMORY):
+                sums = self._accumulate_gradients(rows, tokens)
+                grad_norm = self._clip_gradients(rows, tokens)
+                self._step(rows)
         finally:
             self._optimizer.zero_grad()
         low, high, dual = [count / tokens for count in sums.clipped] or (None, None, None)
@@ -118,6 +122,10 @@ class TorchLearner:
     @torch.no_grad()
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Log-probability of each response token at the sampling temperature; row order is kept."""
+        with memory_explained("scoring rollouts", "a lower learner.max_batch_tokens"):
+            return self._logprobs(rows)
+
+    def _logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         result: list[tuple[float, ...]] = [()] * len(rows)
         for places in split_by_length(rows, self._config.max_batch_tokens):
             micro_batch = collate([rows[place] for place in places], self._model.device)
