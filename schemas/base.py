@@ -1,8 +1,10 @@
 """Base classes of every model in this package."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from schemas.migrations import migrate
 
 
 class Frozen(BaseModel):
@@ -25,7 +27,13 @@ class Artifact(Frozen):
     """A value that a stage writes to the store."""
 
     schema_version: int = 1
-    """Version of this artifact's schema; readers refuse a newer one."""
+    """Version of this artifact's schema; readers take an older one up to it and refuse a newer one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _migrate(cls, content: Any) -> Any:
+        known = cls.model_fields["schema_version"].default
+        return migrate(cls.__name__, content, known) if isinstance(content, dict) else content
 
     @field_validator("schema_version")
     @classmethod

@@ -130,6 +130,7 @@ class ValidationReport(Frozen):
 class StepReport(Artifact):
     """One round: everything but its timings, which live in `RoundTimings`."""
 
+    schema_version: int = 2
     round: int = Field(ge=1)
     new_questions: int
     replayed_questions: int

@@ -140,6 +140,7 @@ class Demonstration(Frozen):
 class Round(Artifact):
     """Everything that `collect` commits; all that `update` needs."""
 
+    schema_version: int = 2
     index: int = Field(ge=1)
     """Rounds count from 1; round 0 is the base student."""
     new_question_ids: tuple[str, ...]

@@ -58,6 +58,7 @@ class AnsweredQuestion(Artifact):
 class TeacherPool(Artifact):
     """What a precomputed pool holds."""
 
+    schema_version: int = 2
     teacher: Literal["model", "reference", "recorded"]
     questions: int = Field(ge=0)
     """Questions that the teacher was asked."""

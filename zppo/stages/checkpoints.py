@@ -10,6 +10,7 @@ from schemas.state import TrainState
 from zppo.errors import StoreError
 from zppo.layout import RunPaths
 from zppo.ports import Learner
+from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 
@@ -165,4 +166,4 @@ def surplus(
 
 def read_state(store: LocalStore, path: str) -> TrainState:
     """The state beside the weights of a checkpoint."""
-    return TrainState.model_validate_json(store.file(path, STATE).read_bytes())
+    return read_artifact(store, path, STATE, TrainState)

@@ -25,6 +25,7 @@ from zppo.methods.base import Collector, TrainingMethod
 from zppo.phases import Phases
 from zppo.ports import Learner, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
 from zppo.stages.checkpoints import Checkpoints
+from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 from zppo.stores.rounds import read_round, write_round
@@ -237,7 +238,7 @@ def committed_rounds(store: LocalStore, paths: RunPaths) -> int:
 
 def read_report(store: LocalStore, paths: RunPaths, index: int) -> StepReport:
     """The step report of a committed round."""
-    return StepReport.model_validate_json(store.file(paths.update(index), REPORT).read_bytes())
+    return read_artifact(store, paths.update(index), REPORT, StepReport)
 
 
 def read_reports(store: LocalStore, paths: RunPaths) -> list[StepReport]:
@@ -255,7 +256,7 @@ def read_base(store: LocalStore, paths: RunPaths) -> ValidationReport | None:
 
 def read_timings(store: LocalStore, paths: RunPaths, index: int) -> RoundTimings:
     """The seconds of a committed round."""
-    return RoundTimings.model_validate_json(store.file(paths.update(index), TIMINGS).read_bytes())
+    return read_artifact(store, paths.update(index), TIMINGS, RoundTimings)
 
 
 def _sampled(group: Group, rollout: Rollout) -> tuple[TrainingRow, tuple[float, ...]]:

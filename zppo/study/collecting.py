@@ -18,6 +18,7 @@ from zppo.layout import RunPaths
 from zppo.stages.checkpoints import read_state
 from zppo.stages.precompute import REPORT
 from zppo.stages.train import read_base, read_reports, read_timings
+from zppo.stores.artifacts import read_artifact
 from zppo.stores.local import LocalStore
 from zppo.stores.rounds import ROUND, read_served
 from zppo.study.grid import PlannedRun
@@ -203,5 +204,5 @@ def _teacher_tokens(store: LocalStore, paths: RunPaths, rounds: int, pool: str) 
 def _teacher_accuracy(store: LocalStore, pool: str) -> float | None:
     if not pool:
         return None
-    report = TeacherPool.model_validate_json(store.file(pool, REPORT).read_bytes())
+    report = read_artifact(store, pool, REPORT, TeacherPool)
     return ratio(report.correct, report.responses)

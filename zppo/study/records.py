@@ -11,6 +11,7 @@ from zppo import __version__
 from zppo.errors import InputError
 from zppo.layout import RunPaths, StudyPaths
 from zppo.runs import read_run
+from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import changes, identify
 from zppo.stores.local import LocalStore
 from zppo.study.grid import PlannedRun, StudyPlan
@@ -50,7 +51,7 @@ def read_records(plan: StudyPlan, home: Path) -> dict[RunName, StudyRun]:
     """The records of all runs that are finished."""
     store, paths = LocalStore(home), StudyPaths(plan.name)
     return {
-        run.name: StudyRun.model_validate_json(store.file(paths.record(run.name), RECORD).read_bytes())
+        run.name: read_artifact(store, paths.record(run.name), RECORD, StudyRun)
         for run in plan.runs
         if store.read(paths.record(run.name)) is not None
     }

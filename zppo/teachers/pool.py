@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +30,14 @@ POOL_SCHEMA = pa.schema(
         pa.field("hint_tokens", pa.int32(), nullable=False),
     ]
 )
+_ADDED: dict[str, Any] = {
+    "token_ids": (),
+    "summary_tokens": 0,
+    "hint": None,
+    "hint_outcome": None,
+    "hint_tokens": 0,
+}
+"""What the columns read as that the first version's files lack."""
 _ROW_GROUP_QUESTIONS = 16
 """Questions read together: small enough for random access, large enough to compress."""
 
@@ -56,17 +64,17 @@ class PoolTable:
         """Read the ids.
 
         Raises:
-            StoreError: The file is missing, is no pool, or was written by an older program.
+            StoreError: The file is missing or is no pool.
         """
         try:
             self._file = pq.ParquetFile(path)
             self._places = _places(self._file)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read the teacher pool {path}: {error}") from error
-        if missing := set(POOL_SCHEMA.names) - set(self._file.schema_arrow.names):
+        if missing := set(POOL_SCHEMA.names) - set(self._file.schema_arrow.names) - _ADDED.keys():
             raise StoreError(
-                f"the teacher pool {path} lacks {', '.join(sorted(missing))}: an older version of this "
-                "program wrote it; remove its directory to ask the teacher again"
+                f"the file {path} is no teacher pool: it lacks {', '.join(sorted(missing))}; remove its "
+                "directory to ask the teacher again"
             )
         self._row_group = lru_cache(maxsize=8)(self._file.read_row_group)
 
@@ -89,7 +97,7 @@ class PoolTable:
                 hint=row["hint"],
                 token_ids=tuple(row["token_ids"]),
             )
-            for row in rows
+            for row in (_ADDED | row for row in rows)
         )
 
 

@@ -17,6 +17,7 @@ from zppo.rendering import load_templates, templates_digest
 from zppo.runs import EVALUATION
 from zppo.stages.evaluate import Examinee, answer_questions
 from zppo.stores.answers import ANSWERS, read_answers, write_answers
+from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import fingerprint, identify
 from zppo.wiring.context import RunContext
 from zppo.wiring.models import LoadedModel, use_threads
@@ -58,7 +59,7 @@ def run_evaluate(run: RunContext) -> str:
 
 def read_evaluation(run: RunContext) -> Evaluation:
     """The evaluation of a run that has one."""
-    return Evaluation.model_validate_json(run.store.file(run.paths.evaluation, EVALUATION).read_bytes())
+    return read_artifact(run.store, run.paths.evaluation, EVALUATION, Evaluation)
 
 
 def model_answers(run: RunContext, title: str, model: LoadedModel, prepared: str) -> list[EvaluationAnswer]:

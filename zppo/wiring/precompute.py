@@ -22,6 +22,7 @@ from zppo.rendering import templates_digest
 from zppo.sampling import training_decoding
 from zppo.stages.evaluate import Examinee, examine
 from zppo.stages.precompute import REPORT, Precomputation, only_hard, precompute
+from zppo.stores.artifacts import read_artifact
 from zppo.stores.files import sha256
 from zppo.stores.identity import digest, fingerprint, identify
 from zppo.teachers.compressors import load_compression_template
@@ -78,7 +79,7 @@ def _precompute(run: RunContext) -> str:
         shutil.rmtree(unfinished)
         if run.teacher is not None and not works_in_rounds(run.config):
             run.teacher.unload()
-    pool = TeacherPool.model_validate_json(run.store.file(path, REPORT).read_bytes())
+    pool = read_artifact(run.store, path, REPORT, TeacherPool)
     run.progress.say(
         f"precompute  {pool.responses:,} responses to {pool.questions:,} questions, {pool.correct:,} "
         f"correct; coverage {pool.coverage:.1%}"

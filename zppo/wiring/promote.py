@@ -7,6 +7,7 @@ from schemas.evaluation import EvaluationAnswer
 from schemas.promotion import Contender, Lineage, PromotionDecision
 from zppo.core.promotion import decide
 from zppo.models.loading import checkpoint_files
+from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import identify
 from zppo.tracking.registry import ModelRegistry, RegisteredVersion, files_digest
 from zppo.wiring.context import RunContext
@@ -43,7 +44,7 @@ def run_promote(run: RunContext, mlflow_run_id: str) -> str:
 
 def read_decision(run: RunContext) -> PromotionDecision:
     """The promotion decision of a run that has one."""
-    return PromotionDecision.model_validate_json(run.store.file(run.paths.promotion, DECISION).read_bytes())
+    return read_artifact(run.store, run.paths.promotion, DECISION, PromotionDecision)
 
 
 def _decide(run: RunContext, registry: ModelRegistry, version: RegisteredVersion) -> PromotionDecision:

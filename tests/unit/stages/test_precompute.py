@@ -94,7 +94,7 @@ def test_every_question_gets_its_responses_and_the_report_counts_them(tmp_path: 
     covered = sum(any(each.correct for each in of_question) for of_question in responses)
     assert 0 < correct < 40
     assert report == {
-        "schema_version": 1,
+        "schema_version": 2,
         "teacher": "model",
         "questions": 10,
         "covered": covered,

@@ -80,11 +80,11 @@ def test_a_missing_pool_is_a_store_error(tmp_path: Path) -> None:
         PoolTable(tmp_path / "none.parquet")
 
 
-def test_a_pool_of_an_older_program_is_refused_by_what_it_lacks(tmp_path: Path, table: PoolTable) -> None:
-    old = pq.read_table(tmp_path / "pool.parquet").drop_columns(["hint", "token_ids"])
-    pq.write_table(old, tmp_path / "old.parquet")
-    with pytest.raises(StoreError, match="lacks hint, token_ids"):
-        PoolTable(tmp_path / "old.parquet")
+def test_a_file_that_is_no_pool_is_refused_by_what_it_lacks(tmp_path: Path, table: PoolTable) -> None:
+    other = pq.read_table(tmp_path / "pool.parquet").drop_columns(["answer", "text", "hint"])
+    pq.write_table(other, tmp_path / "other.parquet")
+    with pytest.raises(StoreError, match="lacks answer, text;"):
+        PoolTable(tmp_path / "other.parquet")
 
 
 def test_an_empty_pool_can_be_read(tmp_path: Path) -> None:
