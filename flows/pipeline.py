@@ -25,7 +25,7 @@ from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
 from zppo.wiring.promote import read_decision, run_promote
 from zppo.wiring.summary import run_summary
-from zppo.wiring.tracking import tracking
+from zppo.wiring.tracking import check_tracking, tracking
 from zppo.wiring.train import open_training
 
 P = ParamSpec("P")
@@ -54,6 +54,7 @@ def pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
     """From the data to the champion."""
     with open_run(config, name, runtime) as run:
         mark_crashed(name, runtime.home)
+        check_tracking(runtime)
         _stage("prepare", run_prepare, run)
         _stage("precompute", run_precompute, run)
         with tracking(run) as tracker:

@@ -25,8 +25,9 @@ _TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's page open on the runs rather than on traces of an agent."""
 ROUND = "round"
 """Metric that every delivered round has; a round's metrics arrive in one transaction."""
-RETRY_SECONDS = 30.0
-"""Pause after a failed delivery, so that an absent server does not slow the rounds down."""
+RETRY_SECONDS, MAX_RETRY_SECONDS = 30.0, 600.0
+"""Pause after a failed delivery, doubled at each further one up to a limit, so that an absent server does
+not slow the rounds down."""
 _PARAMETERS_A_CALL = 100
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 
@@ -49,6 +50,7 @@ class MlflowTracker:
         self._delivered: set[int] = set()
         self._pending: dict[int, tuple[Mapping[str, float], datetime]] = {}
         self._retry_at: float | None = None
+        self._failures = 0
 
     @property
     def run_id(self) -> str:
@@ -132,19 +134,22 @@ class MlflowTracker:
             named = {metric_name(*name.split("/")): value for name, value in metrics.items()}
             try:
                 self._log({ROUND: float(index), **named}, index, int(at.timestamp() * 1000))
-            except MlflowException as error:
-                if self._retry_at is None:
-                    cause = without_password(str(error))
-                    self._warn(
-                        f"MLflow does not take round {index} ({cause}); the run goes on, delivery later"
-                    )
-                self._retry_at = time.monotonic() + RETRY_SECONDS
+            except (MlflowException, OSError) as error:
+                self._postpone(index, error)
                 return
             del self._pending[index]
             self._delivered.add(index)
         if self._retry_at is not None:
             self._warn("MLflow answers again; all rounds are delivered")
-            self._retry_at = None
+            self._retry_at, self._failures = None, 0
+
+    def _postpone(self, index: int, error: Exception) -> None:
+        """Say once that the server is away, and wait longer each time."""
+        if self._retry_at is None:
+            cause = without_password(str(error))
+            self._warn(f"MLflow does not take round {index} ({cause}); the run goes on, delivery later")
+        self._retry_at = time.monotonic() + min(RETRY_SECONDS * 2**self._failures, MAX_RETRY_SECONDS)
+        self._failures += 1
 
     def _log(self, metrics: Mapping[str, float], step: int, milliseconds: int) -> None:
         from mlflow.entities import Metric

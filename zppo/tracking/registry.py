@@ -75,13 +75,14 @@ class ModelRegistry:
         """The version that the alias points to, None where there is none."""
         from mlflow.exceptions import MlflowException
 
-        try:
-            return _version(self._client.get_model_version_by_alias(model, CHAMPION))
-        except MlflowException as error:
-            # The registry has no single code for "no such alias" and "no such model".
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
+        with explained(f"looking up the {CHAMPION} of {model!r}"):
+            try:
+                return _version(self._client.get_model_version_by_alias(model, CHAMPION))
+            except MlflowException as error:
+                # The registry has no single code for "no such alias" and "no such model".
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
 
     def crown(self, version: RegisteredVersion) -> None:
         """Make a version the champion of its model."""
@@ -151,7 +152,9 @@ class ModelRegistry:
         return _version(found[0]) if found else None
 
     def _get(self, model: str, number: int) -> RegisteredVersion:
-        versions = [_version(each) for each in self._client.search_model_versions(f"name = '{model}'")]
+        with explained(f"looking up the versions of {model!r}"):
+            found = self._client.search_model_versions(f"name = '{model}'")
+        versions = [_version(each) for each in found]
         for version in versions:
             if version.version == number:
                 return version

@@ -5,17 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
+from schemas.config.run import Runtime
 from schemas.report import RoundTimings, StepReport
 from schemas.run import Fork
 from zppo.core.metrics import round_metrics
 from zppo.errors import ZppoError
 from zppo.ports import TrackedData, TrackedRun
 from zppo.stages.train import read_report, read_timings
+from zppo.tracking.client import connect
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.tracking.naming import parameters
 from zppo.wiring.context import RunContext
 from zppo.wiring.prepare import read_prepared, run_prepare
 from zppo.wiring.registry import TRACKING_URI, mlflow_uri
+
+
+def check_tracking(runtime: Runtime) -> None:
+    """Fail before anything expensive is computed; raises `InputError` when MLflow does not answer."""
+    connect(mlflow_uri(runtime))
 
 
 @contextmanager

@@ -1,21 +1,12 @@
 """The tracker and the registry against a real MLflow server, which goes away and comes back."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 
 from schemas.promotion import Lineage
+from tests.mlflow_servers import free_port, mlflow_server
 from zppo.errors import ZppoError
 from zppo.ports import TrackedRun
 from zppo.tracking import mlflow as adapter
@@ -27,40 +18,9 @@ pytestmark = pytest.mark.deploy
 AT = datetime(2026, 6, 16, tzinfo=UTC)
 
 
-@contextmanager
-def _server(home: Path, port: int) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
-         "--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}",
-         "--artifacts-destination", str(home / "served")],
-        cwd=home, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-    )  # fmt: skip
-    try:
-        _wait(f"http://127.0.0.1:{port}/health")
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _wait(url: str) -> None:
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except (URLError, OSError):
-            time.sleep(0.5)
-        else:
-            return
-    pytest.fail(f"{url} does not answer")
-
-
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    return free_port()
 
 
 def test_a_server_that_goes_away_and_comes_back_misses_nothing(
@@ -68,14 +28,14 @@ def test_a_server_that_goes_away_and_comes_back_misses_nothing(
 ) -> None:
     monkeypatch.setattr(adapter, "RETRY_SECONDS", 0.0)
     said: list[str] = []
-    with _server(tmp_path, port):
+    with mlflow_server(tmp_path, port):
         tracker = MlflowTracker(f"http://127.0.0.1:{port}", None, said.append)
         tracker.start(TrackedRun("a", "key", {"x": "1"}))
         tracker.log_round(1, {"accuracy": 0.1}, AT)
     tracker.log_round(2, {"accuracy": 0.2}, AT)
     with pytest.raises(ZppoError, match="MLflow failed while copying"):
         tracker.log_file(Path(__file__))
-    with _server(tmp_path, port):
+    with mlflow_server(tmp_path, port):
         tracker.log_round(3, {"accuracy": 0.3}, AT)
         tracker.finish("finished")
         history = tracker._client.get_metric_history(tracker.run_id, "accuracy")
@@ -91,7 +51,7 @@ def test_a_version_registered_through_a_server_is_downloaded_and_checked(tmp_pat
         run="a", round=1, student="s", run_fingerprint="1" * 64, checkpoint_fingerprint="2" * 64,
         evaluation_fingerprint="3" * 64, weights_sha256="4" * 64,
     )  # fmt: skip
-    with _server(tmp_path, port):
+    with mlflow_server(tmp_path, port):
         tracker = MlflowTracker(uri, None, pytest.fail)
         tracker.start(TrackedRun("a", "key", {}))
         registry = ModelRegistry(uri, tmp_path / "downloads")
