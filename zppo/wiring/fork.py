@@ -50,8 +50,8 @@ def fork_run(parent: str, name: str, at_round: int, overrides: Sequence[str], ru
     if check_name(name) in run_names(runtime.home):
         return _existing(record, name, at_round, config, runtime)
     store.find(RunPaths(parent).manifest, run_identity(record))
-    check_settings(record.recipe, config, at_round)
     _check_round(store, record, at_round)
+    check_settings(record.recipe, config, at_round)
     fork = _record(store, record, name, at_round, config, runtime)
     with exclusive(store.home / RunPaths(name).root):
         _share(store, RunPaths(parent), RunPaths(name), at_round)
@@ -82,13 +82,13 @@ def check_settings(parent: RunConfig, config: RunConfig, at_round: int) -> None:
     if _has_pool(parent) and _has_pool(config):
         reasons |= _contradictions(_pool(parent), _pool(config), "the teacher's responses were drawn with it")
     if config.rounds <= at_round:
-        reasons["rounds"] = f"{config.rounds}, but the fork begins with round {at_round + 1}"
+        reasons["rounds"] = f"{config.rounds} (the fork begins with round {at_round + 1}: raise it)"
     if reasons:
         listed = "\n".join(f"  {field}: {why}" for field, why in sorted(reasons.items()))
         raise InputError(
             f"a fork shares prepared data, teacher responses and the rounds up to {at_round} with its "
-            f"parent, which these settings contradict (then -> now):\n{listed}\n"
-            "Leave them as they are, or start a new run with: zppo run"
+            f"parent; these settings do not fit them (then -> now):\n{listed}\n"
+            "Change them with --set, or start a new run with: zppo run"
         )
 
 
