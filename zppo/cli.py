@@ -76,12 +76,15 @@ def run(
     threads: Threads = 0,
 ) -> None:
     """Run a recipe from the data to the champion; goes on where an earlier call stopped."""
+    from zppo.plan.space import check_space
     from zppo.recipes import load_recipe
-    from zppo.runs import check_recipe
+    from zppo.runs import check_recipe, run_names
 
     config = load_recipe(recipe, overrides or ())
     name = name or Path(recipe).stem
     check_recipe(home, name, config)
+    if name not in run_names(home):
+        check_space(config, home)
     _execute(config, name, _runtime(home, device, threads))
 
 
