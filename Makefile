@@ -1,7 +1,7 @@
 # `make run` and `make test` need Python 3.11 or newer and nothing else; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run ui check test lint format types imports tests schemas lock smollm2 wheel clean
+.PHONY: help install run ui check test lint format types imports tests faults schemas lock smollm2 wheel clean
 
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -71,6 +71,9 @@ imports: $(STAMP) ## Check that dependencies point down only
 
 tests: $(STAMP) ## Run the tests: PYTEST_ARGS=… JOBS=2
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) $(PYTEST_ARGS)
+
+faults: $(STAMP) ## Kill runs at every point, resume and compare; goes on where it stopped: JOBS=2
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.fire --jobs $(JOBS)
 
 schemas: $(STAMP) ## Export the JSON Schemas
 	$(BIN)/zppo schema export

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from unittest.mock import patch
 
 import yaml
@@ -80,7 +81,10 @@ def recipe(directory: Path, *overrides: str) -> RunConfig:
 
 
 def start(
-    *arguments: str, home: Path, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    home: Path,
+    environment: Mapping[str, str] | None = None,
+    output: int | TextIO = subprocess.PIPE,
 ) -> "subprocess.Popen[str]":
     """The command `zppo` on a home, in a process group of its own, without anything from this environment."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
@@ -89,8 +93,8 @@ def start(
         cwd=ROOT,
         env={**kept, "OMP_NUM_THREADS": "1", **(environment or {})},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
         text=True,
         start_new_session=True,
         # A job in the background, as a build server may start these tests, ignores Ctrl-C; its children too.
@@ -99,11 +103,11 @@ def start(
 
 
 def zppo(
-    *arguments: str, home: Path, environment: Mapping[str, str] | None = None
+    *arguments: str, home: Path, environment: Mapping[str, str] | None = None, timeout: float = 200.0
 ) -> "subprocess.CompletedProcess[str]":
     """The command `zppo` on a home, run to its end."""
     process = start(*arguments, home=home, environment=environment)
-    output, errors = process.communicate(timeout=200)
+    output, errors = process.communicate(timeout=timeout)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
@@ -117,6 +121,7 @@ def run_without_prefect(config: RunConfig, home: Path, name: str = NAME) -> None
     artifacts: dict[str, Any] = dict.fromkeys(
         ("mark_crashed", "progress_of", "show_rounds", "show_summary"), unseen
     )
+    artifacts["watch_for_cancel"] = lambda: lambda: None  # it would ask a server about a run without a flow
     with patch.multiple(flows.pipeline, _stage=lambda _, work, *inputs: work(*inputs), **artifacts):
         flows.pipeline.pipeline.fn(config, name, Runtime(home=home))
 
@@ -124,8 +129,7 @@ def run_without_prefect(config: RunConfig, home: Path, name: str = NAME) -> None
 def results(home: Path, name: str = NAME) -> dict[str, str]:
     """Everything that a finished run computed, by name: digests of its files, and what MLflow shows of it.
 
-    Left out is what differs between two equal runs: times, ids, package versions, and the summary, which
-    gives times.
+    Left out is what differs between two equal runs: times, ids and package versions.
     """
     files = [file for folder in (name, "store") for file in (home / folder).rglob("*.*")]
     found = {
@@ -138,6 +142,13 @@ def results(home: Path, name: str = NAME) -> dict[str, str]:
         for file in files
         if file.name == "manifest.json"
     }
+    found |= {
+        str(file.relative_to(home)): "\n".join(
+            line for line in file.read_text().splitlines() if not line.startswith("Time of the rounds:")
+        )
+        for file in files
+        if file.name == "summary.md"
+    }
     return found | tracked(home)
 
 
@@ -146,11 +157,30 @@ def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[str
     return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
 
 
+def first_difference(found: Mapping[str, str], expected: Mapping[str, str]) -> str | None:
+    """The first result, in the order in which a run makes them, that is not as expected; None if all are."""
+    names = differences(found, expected)
+    if not names:
+        return None
+    first = min(names, key=_position)
+    values = f"{found.get(first, 'nothing')!r} instead of {expected.get(first, 'nothing')!r}"
+    return f"{first} is {values}" + (f"; {len(names) - 1} more differ" if len(names) > 1 else "")
+
+
+def _position(name: str) -> tuple[int, int, bool, str]:
+    """Stage, then round, a round before its checkpoint; what MLflow shows comes last."""
+    place = name.replace("/checkpoints", "/rounds")
+    stage = next((index for index, each in enumerate(_STAGES) if f"/{each}" in place), len(_STAGES))
+    number = re.search(r"/rounds/(\d+)", place)
+    return stage, int(number[1]) if number else 0, place != name, name
+
+
+_STAGES = ("prepare", "precompute", "run", "base", "rounds", "answers", "evaluate", "promote", "summary")
 _CIRCUMSTANCES = (
     "manifest.json",
     "timings.json",
     "run.lock",
-    "summary/*",
+    "summary/summary.md",
     "precompute/*/report.json",
 )
 

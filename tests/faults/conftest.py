@@ -1,17 +1,13 @@
 """The run that nothing disturbed: what every disturbed one must come to."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.faults import lives
-from tests.pipelines import ROOT, results
+from tests.faults.lives import Request, Target, forking
+from tests.pipelines import results
 
 
 @dataclass(frozen=True)
@@ -21,35 +17,27 @@ class Finished:
     home: Path
     lives: list[list[str]]
     """The points that each process passed."""
+    seconds: list[float]
+    """How long each process lived."""
     results: dict[str, str]
 
 
-Live = Callable[[Sequence[int | str]], Finished]
+Live = Callable[[Sequence[Target]], Finished]
 
 
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[Live]:
     """Runs the pipeline in a fresh home, its processes killed at the points of a plan, until it is done."""
-    driver = subprocess.Popen(
-        [sys.executable, "-m", lives.__name__, str(tmp_path_factory.mktemp("tools"))],
-        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-    assert driver.stdin is not None
-    assert driver.stdout is not None
-    requests, answers = driver.stdin, driver.stdout
+    with forking(tmp_path_factory.mktemp("tools")) as ask:
 
-    def run(plan: Sequence[int | str]) -> Finished:
-        home = tmp_path_factory.mktemp("home")
-        (home / "mlflow.db").write_bytes(mlflow_database.read_bytes())
-        print(json.dumps([str(home), list(plan)]), file=requests, flush=True)
-        answer = answers.readline()
-        assert answer, "a process failed; its error is above"
-        return Finished(home, json.loads(answer), results(home))
+        def run(plan: Sequence[Target]) -> Finished:
+            home = tmp_path_factory.mktemp("home")
+            (home / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+            answer = ask(Request(str(home), list(plan)))
+            assert answer.error is None, answer.error
+            return Finished(home, answer.lives, answer.seconds, results(home))
 
-    yield run
-    requests.close()
-    driver.wait(timeout=30)
+        yield run
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ class Killer:
 
     def point(self) -> None:
         if self.passed == self._target:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.killpg(0, signal.SIGKILL)
         self.passed += 1
 
     def _wrap(self, call: Callable[..., None]) -> Callable[..., None]:
@@ -84,6 +84,7 @@ def main(directory: Path, change: str) -> None:
         prepare(LocalStore(home), change)
         child = os.fork()
         if child == 0:
+            os.setpgid(0, 0)
             CHANGES[change](LocalStore(home, Killer(points).operations()))
             os._exit(0)
         _, status = os.waitpid(child, 0)

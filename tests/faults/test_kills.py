@@ -1,5 +1,7 @@
 """SIGKILL anywhere in the pipeline: the resumed run comes to what the undisturbed one came to, to the bit."""
 
+import random
+
 import pytest
 
 from tests.faults.conftest import Finished, Live
@@ -22,9 +24,9 @@ POINTS = {
     "after tiny/rounds/00004/update: before replace": 0,  # about to remove an old checkpoint
     "after store/answers: after generate": 1,  # in the middle of the evaluation
     "after tiny/evaluate: before log_evaluation": 0,
-    "after tiny/evaluate: after register": 0,  # registered, not decided
+    "after tiny/pins/00002.registered: after register": 0,  # registered, not decided
     "after tiny/promote: before finish": 0,
-    "after tiny/promote: after log_file": 0,  # the summary is in MLflow, not in the store
+    "after tiny/pins/00002.registered: after log_file": 0,  # the summary is in MLflow, not in the store
 }
 """One process dies at each, in this order; with each the samplings that its death wastes."""
 
@@ -51,6 +53,13 @@ def test_nothing_that_is_committed_is_sampled_again(killed: Finished, undisturbe
 
 def test_killed_processes_leave_nothing_behind(killed: Finished) -> None:
     assert list((killed.home / "tmp").iterdir()) == []
+
+
+def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(live: Live, undisturbed: Finished) -> None:
+    draws = random.Random(0)
+    killed = live([draws.uniform(0.0, undisturbed.seconds[0]) for _ in range(6)])
+    assert len(killed.lives) > 1
+    assert differences(killed.results, undisturbed.results) == []
 
 
 @pytest.mark.slow

@@ -1,0 +1,73 @@
+"""The fault harness itself: what it must notice, and what it must not forget."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Finished
+from tests.faults.fire import Entry, Journal, seconds_left
+from tests.faults.fire_cases import KINDS, Case, Reference, all_cases
+from tests.pipelines import first_difference
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        r"rounds/00002/collect/rollouts\.parquet",
+        r"rounds/00004/update/report\.json",
+        r"checkpoints/\d+/model\.safetensors",
+        r"checkpoints/\d+/optimizer\.safetensors",
+        r"checkpoints/\d+/state\.json",
+        r"answers/.*answers\.parquet",
+        r"promote/decision\.json",
+        r"summary/summary\.md",
+        r"fingerprint of .*/checkpoints/\d+$",
+        r"metric .* at 3$",
+        r"version .* 1$",
+        r"tag .*fingerprint$",
+    ],
+)
+def test_a_difference_anywhere_in_the_results_is_found_and_named(undisturbed: Finished, spoiled: str) -> None:
+    name = next(name for name in undisturbed.results if re.search(spoiled, name))
+    for found in (
+        {**undisturbed.results, name: "other"},
+        {key: value for key, value in undisturbed.results.items() if key != name},
+    ):
+        difference = first_difference(found, undisturbed.results)
+        assert difference is not None
+        assert difference.startswith(f"{name} is ")
+
+
+def test_the_first_of_several_differences_is_the_one_of_the_earliest_stage(undisturbed: Finished) -> None:
+    without = {name: value for name, value in undisturbed.results.items() if not re.search("0000[345]", name)}
+    difference = first_difference(without, undisturbed.results)
+    assert difference is not None
+    assert re.match(r"(fingerprint of )?tiny/rounds/00003/collect", difference)
+
+
+def test_every_point_of_the_undisturbed_run_is_a_case(undisturbed: Finished) -> None:
+    cases = all_cases(Reference(undisturbed.lives[0], undisturbed.results))
+    points = [int(case.name) for case in cases if case.kind in ("store", "call")]
+    assert sorted(points) == list(range(len(undisturbed.lives[0])))
+    assert len({case.key for case in cases}) == len(cases)
+    assert {case.kind for case in cases} | {"servers"} == set(KINDS)
+
+
+def test_a_journal_goes_on_after_half_a_line_and_keeps_the_last_outcome(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    journal = Journal(file)
+    bad, good = (Entry("store-0001", "store", 5.0, failure, "here") for failure in ("a difference", None))
+    journal.append(bad)
+    with file.open("a") as torn:
+        torn.write('{"key": "store-00')
+    journal = Journal(file)
+    assert journal.latest() == {"store-0001": bad}
+    journal.append(good)
+    assert Journal(file).latest() == {"store-0001": good}
+
+
+def test_the_time_left_follows_the_cases_that_were_measured() -> None:
+    left = [Case("store", "0001"), Case("store", "0002")]
+    entries = [Entry("store-0003", "store", seconds, None, "") for seconds in (4.0, 6.0)]
+    assert seconds_left(left, entries, jobs=2) == 5.0
