@@ -83,8 +83,8 @@ def run(
     config = load_recipe(recipe, overrides or ())
     name = name or Path(recipe).stem
     check_recipe(home, name, config)
-    if name not in run_names(home):
-        check_space(config, home)
+    if name not in run_names(home) and (warning := check_space(config, home)):
+        typer.echo(warning, err=True)
     _execute(config, name, _runtime(home, device, threads))
 
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from schemas.config.method import StudentRollouts
 from schemas.config.models import SamplingConfig
 from schemas.question import Question
 from schemas.rollout import Round
@@ -40,6 +41,11 @@ class TrainingMethod(Protocol):
 
     The buffer, which is the same for all methods, is `parts.advance`.
     """
+
+    @property
+    def config(self) -> StudentRollouts:
+        """Its settings."""
+        ...
 
     def collect(self, index: int, new: Sequence[Question], state: TrainState, ports: Collector) -> Round:
         """Everything up to the gradient; a pure function of its arguments and what the ports answer.

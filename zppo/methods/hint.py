@@ -11,12 +11,12 @@ from schemas.config.method import Hint
 from schemas.question import Question
 from schemas.rollout import Group, Prompt, Round
 from schemas.state import TrainState
-from zppo.core import zone
 from zppo.core.prompts import neutralise
 from zppo.core.randomness import generator
 from zppo.methods import parts
 from zppo.methods.base import Collector
 from zppo.methods.gradient import mini_batches
+from zppo.methods.helped import helped_round
 from zppo.ports import MiniBatch, TeacherAnswer
 from zppo.sampling import Draft
 
@@ -29,27 +29,11 @@ class HintMethod:
 
     def collect(self, index: int, new: Sequence[Question], state: TrainState, ports: Collector) -> Round:
         """Plain rollouts, the teacher on the hard questions within the cap, rollouts with its hints."""
-        config = self.config
-        plain = parts.roll_out_plain(index, new, state, config, ports)
 
-        hard = zone.hardest_first(plain.groups, config.tau, generator(ports.seed, index, "ties"))
-        kept = hard[: parts.cap(config, plain)]
-        questions = [plain.questions[group.question_id] for group in kept]
-        answers = parts.ask_teacher(index, questions, config.teacher_group_size, state, ports)
+        def help_with(question: Question, group: Group, answer: TeacherAnswer) -> Draft | None:
+            return hint_draft(index, question, group, answer, ports)
 
-        hinted = [
-            hint_draft(index, question, group, answer, ports)
-            for question, group, answer in zip(questions, kept, answers, strict=True)
-        ]
-        drafts = [draft for draft in hinted if draft is not None]
-        return Round(
-            index=index,
-            new_question_ids=plain.new_ids,
-            replay_question_ids=plain.replayed_ids,
-            groups=(*plain.groups, *parts.roll_out(drafts, config.group_size, ports)),
-            teacher=parts.served(kept, answers),
-            eligible={"hint": len(drafts)},
-        )
+        return helped_round(index, new, state, self.config, ports, help_with)
 
     def batches(self, round_: Round, seed: int) -> list[MiniBatch]:
         """As in ZPPO; hint groups have baselines of their own."""

@@ -12,6 +12,8 @@ from zppo.plan.estimates import Estimate, product
 BYTES = {"float32": 4, "bfloat16": 2}
 ROLLOUT_TOKEN_BYTES = 12
 """On disk, before compression: token id, log-probability and about four bytes of text."""
+CHECKPOINTS = "checkpoints"
+"""Name of the one estimate of disk that is exact."""
 MAX_CHUNK_LOGITS = 2**25
 """Logits of a micro-batch that the learner has alive at a time."""
 ACTIVATION_VALUES = 17
@@ -64,7 +66,7 @@ def disk(
     )
     kept = config.checkpoints.keep_last + config.checkpoints.keep_best + 1
     yield product(
-        "checkpoints",
+        CHECKPOINTS,
         "bytes",
         ("kept, the promoted one included", kept),
         ("weights and moments", 3),

@@ -72,7 +72,7 @@ class Checkpoints:
 
     def written(self) -> list[int]:
         """Rounds with a checkpoint, ascending."""
-        return [int(path.rsplit("/", 1)[1]) for path in self.store.committed(self.paths.checkpoints)]
+        return written(self.store, self.paths)
 
     def best(self, reports: Sequence[StepReport]) -> int:
         """The round whose checkpoint has the best validation accuracy, the later of equals."""
@@ -130,6 +130,11 @@ class Checkpoints:
             if report.validation is not None and report.round in written
         ]
         return [index for _, index in sorted(scored, reverse=True)]
+
+
+def written(store: LocalStore, paths: RunPaths) -> list[int]:
+    """Rounds of a run with a checkpoint, ascending."""
+    return [int(path.rsplit("/", 1)[1]) for path in store.committed(paths.checkpoints)]
 
 
 def surplus(

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
-from schemas.config.method import PolicyGradient, StudentRollouts
+from schemas.config.method import PolicyGradient
 from schemas.manifest import Identity, Manifest
 from schemas.question import Question
 from schemas.report import DriftReport, RoundTimings, StepReport, UpdateReport, ValidationReport
@@ -23,7 +23,7 @@ from zppo.layout import RunPaths
 from zppo.methods import parts
 from zppo.methods.base import Collector, TrainingMethod
 from zppo.phases import Phases
-from zppo.ports import Learner, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
+from zppo.ports import Learner, MiniBatch, PolicyRow, TrainingRow
 from zppo.stages.checkpoints import Checkpoints
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import identify
@@ -47,8 +47,6 @@ class Training:
     """What round 1 descends from: the run, its prepared data, its teacher pool."""
     store: LocalStore
     method: TrainingMethod
-    settings: StudentRollouts
-    """The method's configuration."""
     rounds: int
     seed: int
     drift_limit: float
@@ -119,17 +117,16 @@ class Trainer:
             drift = self._drift(round_)
         self._state = None
         with its.phases.phase("update"):
-            batches = its.method.batches(round_, its.seed)
-            statistics = [its.learner.update(batch) for batch in batches]
-        self._state, events = parts.advance(state, round_, its.settings)
+            batches, updates = self._learn(round_)
+        self._state, events = parts.advance(state, round_, its.method.config)
         validation = self._checkpoint(self._state)
         report = step_report(
             round_,
-            its.settings.tau,
+            its.method.config.tau,
             self._state.buffer,
             events,
-            _reports(statistics),
-            _advantages(batches) if isinstance(its.settings, PolicyGradient) else None,
+            updates,
+            _advantages(batches) if isinstance(its.method.config, PolicyGradient) else None,
             drift,
             validation,
         )
@@ -160,16 +157,22 @@ class Trainer:
         """Compute a committed update again and hold it against its report."""
         its, index = self._its, state.round + 1
         round_ = self._collected(index)
-        statistics = [its.learner.update(batch) for batch in its.method.batches(round_, its.seed)]
+        _, updates = self._learn(round_)
         recorded = read_report(its.store, its.paths, index).updates
-        for again, before in zip(_reports(statistics), recorded, strict=True):
+        for again, before in zip(updates, recorded, strict=True):
             if not math.isclose(again.grad_norm, before.grad_norm, rel_tol=REPLAY_TOLERANCE, abs_tol=1e-6):
                 raise StoreError(
                     f"replaying round {index} gave gradient norm {again.grad_norm}, but {before.grad_norm} "
                     "is recorded: this is another machine, thread count or library version than the run "
                     "began on. Resume it there, or start a new run"
                 )
-        return parts.advance(state, round_, its.settings)[0]
+        return parts.advance(state, round_, its.method.config)[0]
+
+    def _learn(self, round_: Round) -> tuple[list[MiniBatch], list[UpdateReport]]:
+        """The round's optimizer updates."""
+        batches = self._its.method.batches(round_, self._its.seed)
+        statistics = [self._its.learner.update(batch) for batch in batches]
+        return batches, [UpdateReport(**asdict(each)) for each in statistics]
 
     def _collected(self, index: int) -> Round:
         if self._round is None or self._round.index != index:
@@ -211,7 +214,8 @@ class Trainer:
                 f"log-probabilities differ from the learner's by {drift.mean:.2g} on average and "
                 f"{drift.max:.2g} at most, over {drift.tokens} tokens; the limit is "
                 f"{self._its.drift_limit:.2g} (sampler_drift_limit). Mend the sampler, remove {collected}, "
-                "and resume the run, which samples the round again"
+                "and resume the run, which samples the round again; or, where the weights' type rounds that "
+                "much, fork the run with a higher limit"
             )
         return drift
 
@@ -267,7 +271,3 @@ def _sampled(group: Group, rollout: Rollout) -> tuple[TrainingRow, tuple[float, 
 
 def _advantages(batches: Iterable[MiniBatch]) -> list[float]:
     return [row.advantage for batch in batches for row in batch.rows if isinstance(row, PolicyRow)]
-
-
-def _reports(statistics: Iterable[UpdateStatistics]) -> list[UpdateReport]:
-    return [UpdateReport(**asdict(each)) for each in statistics]

@@ -18,6 +18,7 @@ from zppo.errors import InputError
 from zppo.layout import RunPaths
 from zppo.recipes import override, resolve
 from zppo.runs import check_name, read_run, run_names
+from zppo.stages.checkpoints import written
 from zppo.stages.train import committed_rounds
 from zppo.stores.identity import canonical_json
 from zppo.stores.local import LocalStore
@@ -66,11 +67,11 @@ def rebuildable(store: LocalStore, record: RunRecord) -> list[int]:
     rounds that a fork shares with its parent are the parent's to fork.
     """
     paths, first = RunPaths(record.name), record.fork.round if record.fork else 0
-    written = {int(path.rsplit("/", 1)[1]) for path in store.committed(paths.checkpoints)}
+    checkpoints = set(written(store, paths))
     found, reachable = [], False
     for index in range(first, committed_rounds(store, paths) + 1):
         collected = reachable and store.read(paths.collect(index)) is not None
-        reachable = index in written or collected
+        reachable = index in checkpoints or collected
         if reachable and index > 0:
             found.append(index)
     return found
@@ -229,15 +230,11 @@ def _share(store: LocalStore, parent: RunPaths, fork: RunPaths, at_round: int) -
             f"{store.home / fork.rounds} holds rounds beyond {at_round}, but no run of that name began: "
             "choose another --as, or remove the directory"
         )
-    for path in (parent.checkpoint(index) for index in _checkpoints(store, parent, at_round)):
-        store.link(path, path.replace(parent.root, fork.root, 1))
+    for index in written(store, parent):
+        if index <= at_round:
+            store.link(parent.checkpoint(index), fork.checkpoint(index))
     store.link(parent.base, fork.base)
     for index in range(1, at_round + 1):
         if store.read(parent.collect(index)) is not None:
             store.link(parent.collect(index), fork.collect(index))
         store.link(parent.update(index), fork.update(index))
-
-
-def _checkpoints(store: LocalStore, paths: RunPaths, at_round: int) -> list[int]:
-    written = [int(path.rsplit("/", 1)[1]) for path in store.committed(paths.checkpoints)]
-    return [index for index in written if index <= at_round]

@@ -102,7 +102,6 @@ def _training(
         parents=[run.manifest, run.committed(prepared), *([run.committed(pool)] if pool else [])],
         store=run.store,
         method=run.method,
-        settings=config.method,
         rounds=config.rounds,
         seed=config.seed,
         drift_limit=config.sampler_drift_limit,

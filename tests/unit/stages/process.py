@@ -123,7 +123,6 @@ class Process:
             parents=[run],
             store=self.store,
             method=choose_method(self.config),
-            settings=self.config,
             rounds=ROUNDS,
             seed=3,
             drift_limit=self.drift_limit,
