@@ -5,13 +5,12 @@ parent prunes or is removed. Its own first round is the next one. Where the pare
 shared round, the fork computes it from an earlier one, by the parent's recipe, when it starts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, JsonValue
 
-from schemas.config.method import Hint, WithTeacher
 from schemas.config.run import RunConfig, Runtime
-from schemas.config.teacher import ModelTeacher, NoTeacher, TeacherCompression
+from schemas.config.teacher import ModelTeacher
 from schemas.run import Fork, ResolvedModel, RunRecord
 from zppo.core.flatten import leaves
 from zppo.errors import InputError
@@ -25,7 +24,7 @@ from zppo.stores.local import LocalStore
 from zppo.stores.locks import exclusive
 from zppo.wiring.context import begin_run, run_identity
 from zppo.wiring.models import pin
-from zppo.wiring.teacher import compression
+from zppo.wiring.pool import draws_ahead, pool_settings
 
 
 def fork_run(parent: str, name: str, at_round: int, overrides: Sequence[str], runtime: Runtime) -> RunRecord:
@@ -80,8 +79,9 @@ def rebuildable(store: LocalStore, record: RunRecord) -> list[int]:
 def check_settings(parent: RunConfig, config: RunConfig, at_round: int) -> None:
     """Refuse settings that contradict what a fork shares with its parent; the error lists old and new."""
     reasons = _contradictions(_shared(parent), _shared(config), _SHARED)
-    if _has_pool(parent) and _has_pool(config):
-        reasons |= _contradictions(_pool(parent), _pool(config), "the teacher's responses were drawn with it")
+    if draws_ahead(parent) and draws_ahead(config):
+        old, new = (_flat(pool_settings(each)) for each in (parent, config))
+        reasons = _contradictions(old, new, "the teacher's responses were drawn with it") | reasons
     if config.rounds <= at_round:
         reasons["rounds"] = f"{config.rounds} (the fork begins with round {at_round + 1}: raise it)"
     if reasons:
@@ -109,33 +109,7 @@ def _shared(config: RunConfig) -> dict[str, JsonValue]:
     return _flat(parts)
 
 
-def _has_pool(config: RunConfig) -> bool:
-    """Whether the teacher's responses are drawn ahead of training."""
-    teacher = config.teacher
-    return (
-        isinstance(config.method, WithTeacher) and not isinstance(teacher, NoTeacher) and teacher.visits > 0
-    )
-
-
-def _pool(config: RunConfig) -> dict[str, JsonValue]:
-    """The settings behind the teacher pool, by dotted name; what serves when it is dry is none of them."""
-    assert isinstance(config.method, WithTeacher), "only such methods have a pool"
-    teacher, method = config.teacher, config.method
-    parts: dict[str, BaseModel | JsonValue] = {
-        "teacher": teacher.model_dump(mode="json", exclude={"when_dry", "engine"}),
-        "method.teacher_group_size": method.teacher_group_size,
-    }
-    if isinstance(compression(config), TeacherCompression):
-        parts["method.compression"] = compression(config)
-    if isinstance(method, Hint):
-        parts["method.max_hint_tokens"] = method.max_hint_tokens
-    if not isinstance(teacher, NoTeacher) and teacher.only_hard:
-        parts |= {"method.tau": method.tau, "method.group_size": method.group_size}
-        parts["sampling"] = config.sampling
-    return _flat(parts)
-
-
-def _flat(parts: dict[str, BaseModel | JsonValue]) -> dict[str, JsonValue]:
+def _flat(parts: Mapping[str, BaseModel | JsonValue]) -> dict[str, JsonValue]:
     return {
         path: value
         for name, part in parts.items()

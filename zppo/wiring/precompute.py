@@ -28,6 +28,7 @@ from zppo.stores.identity import digest, fingerprint, identify
 from zppo.teachers.compressors import load_compression_template
 from zppo.teachers.hints import load_hint_template
 from zppo.wiring.context import RunContext
+from zppo.wiring.pool import named_inputs
 from zppo.wiring.prepare import run_prepare
 from zppo.wiring.teacher import compression, compressor, hint_writer, response_source, works_in_rounds
 
@@ -101,18 +102,8 @@ def _precompute(run: RunContext) -> str:
 def pool_inputs(
     run: RunContext, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
 ) -> dict[str, JsonValue]:
-    """What the pool's content depends on: the same for all methods that ask for the same of the teacher.
-
-    What happens when the pool is dry is not part of it.
-    """
-    method = run.config.method
-    assert isinstance(method, WithTeacher)
-    inputs: dict[str, JsonValue] = {
-        "teacher": config.model_dump(mode="json", exclude={"when_dry", "engine"}),
-        "responses": method.teacher_group_size * config.visits,
-        "seed": run.config.data.seed,
-        "grader": run.config.grader.model_dump(mode="json"),
-    }
+    """What the pool's content depends on: its settings, and the digests of what they name."""
+    inputs = named_inputs(run.config)
     if isinstance(config, ModelTeacher):
         assert run.record.teacher is not None
         inputs["model"] = run.record.teacher.digest
@@ -123,21 +114,15 @@ def pool_inputs(
     if config.only_hard:
         inputs["student"] = run.record.student.digest
         inputs["student_templates"] = templates_digest(run.config.student.templates)
-        inputs["tau"] = run.config.method.tau
-        inputs["group_size"] = run.config.method.group_size
-        inputs["sampling"] = run.config.sampling.model_dump(mode="json")
     return inputs
 
 
 def _written_inputs(run: RunContext, templates: str) -> dict[str, JsonValue]:
-    """What summaries and hints depend on; nothing where the teacher writes none."""
-    method, shortening = run.config.method, compression(run.config)
+    """What summaries and hints depend on besides their settings; nothing where the teacher writes none."""
     written: dict[str, JsonValue] = {}
-    if isinstance(shortening, TeacherCompression):
-        written["compression"] = shortening.model_dump(mode="json")
+    if isinstance(compression(run.config), TeacherCompression):
         written["compression_template"] = digest(load_compression_template(templates).template)
-    if isinstance(method, Hint):
-        written["max_hint_tokens"] = method.max_hint_tokens
+    if isinstance(run.config.method, Hint):
         written["hint_template"] = digest(load_hint_template(templates).template)
     return written and {**written, "length_tokenizer": run.student.tokenizer_digest}
 
