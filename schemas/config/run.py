@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from schemas.base import Config
 from schemas.config.data import DataConfig
+from schemas.config.endpoints import EndpointsConfig
 from schemas.config.evaluation import (
     CheckpointConfig,
     EvaluationConfig,
@@ -107,3 +108,5 @@ class Runtime(Config):
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     threads: int = Field(default=0, ge=0)
     """Torch threads; 0 leaves the choice to the program."""
+    endpoints: EndpointsConfig = EndpointsConfig()
+    """The chat endpoints that this machine may use, with their keys by reference."""
