@@ -30,6 +30,7 @@ from zppo.stages.train import committed_rounds, read_reports
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 from zppo.stores.locks import exclusive
+from zppo.watchdog.guard import Watchdog, tell_of_hang
 from zppo.wiring.models import LoadedModel, pin
 
 
@@ -84,6 +85,12 @@ class RunContext:
         return self._stack.enter_context(RuleGrader(self.config.grader, grading_processes()))
 
     @cached_property
+    def watchdog(self) -> Watchdog:
+        """Watches all sampling of the run, the teacher's too."""
+        directory, seconds = self.store.home / self.paths.root, self.runtime.generation_timeout_seconds
+        return self._stack.enter_context(Watchdog(self.name, directory, seconds))
+
+    @cached_property
     def checkpoints(self) -> Checkpoints:
         """The checkpoints of the run."""
         config = self.config
@@ -100,7 +107,9 @@ class RunContext:
         self, config: ModelConfig, resolved: ResolvedModel, engine: EngineConfig | None = None
     ) -> LoadedModel:
         """A model for this run, with the student's sampler unless told otherwise; nothing is loaded yet."""
-        return LoadedModel(config, resolved, engine or self.config.engine, self.config, self.runtime)
+        return LoadedModel(
+            config, resolved, engine or self.config.engine, self.config, self.runtime, self.watchdog
+        )
 
     def as_parent(self) -> "RunContext":
         """A fork's own directory, for work under the recipe of the run that it was forked from."""
@@ -154,6 +163,7 @@ def open_run(
         if manifest is None:
             manifest = begin_run(record, runtime, store)
         run = RunContext(record, manifest, runtime, store, stack, progress or choose_progress())
+        tell_of_hang(store.home / paths.root, run.progress.say)
         # A process that was killed between its last commit and the pruning left a checkpoint too many.
         run.checkpoints.prune(read_reports(store, paths))
         yield run

@@ -21,6 +21,8 @@ from zppo.models.loading import (
     resolve,
 )
 from zppo.models.vocabulary import Vocabulary, logits_width
+from zppo.ports import RolloutEngine
+from zppo.watchdog.guard import Watchdog
 from zppo.wiring.registry import is_registry_name, resolve_version, version_directory
 
 SMALL_PARAMETERS = 20_000_000
@@ -45,12 +47,14 @@ class LoadedModel:
         engine: EngineConfig,
         config: RunConfig,
         runtime: Runtime,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self.config = model
         self.resolved = resolved
         self._engine = engine
         self._run = config
         self._runtime = runtime
+        self._watchdog = watchdog
 
     @cached_property
     def _reference(self) -> ModelReference:
@@ -72,9 +76,10 @@ class LoadedModel:
         return load_model(self.config, self._reference, pick_device(self._runtime.device))
 
     @cached_property
-    def engine(self) -> TransformersEngine:
+    def engine(self) -> RolloutEngine:
         """A sampler on the module, always on its current weights."""
-        return TransformersEngine(self.module, self.tokenizer, self._engine)
+        engine = TransformersEngine(self.module, self.tokenizer, self._engine)
+        return self._watchdog.engine(engine, self.module) if self._watchdog else engine
 
     def unload(self) -> None:
         """Let go of the weights; they are loaded anew when they are needed again."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from schemas.config.method import PolicyGradient
 from schemas.question import Question
@@ -26,6 +27,18 @@ from zppo.wiring.teacher import compressor, extractive, teacher
 from zppo.wiring.tracking import deliver_round
 
 
+@dataclass
+class _Place:
+    """Where the training is, for the watchdog's report."""
+
+    round: int
+    phases: Phases = field(default_factory=Phases)
+
+    def __call__(self) -> str:
+        within = f" ({self.phases.current})" if self.phases.current else ""
+        return f"of round {self.round}{within}"
+
+
 @contextmanager
 def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
     """The rounds of a run that are left, with a bar; refused where the data does not fill one round."""
@@ -36,8 +49,9 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
     total, done = run.config.rounds, run.committed_rounds()
     if done:
         run.progress.say(f"train       {done} of {total} rounds are committed; goes on with round {done + 1}")
-    with run.progress.track("train", total, done) as advance:
-        yield Trainer(_training(run, tracker, prepared, pool, advance))
+    place = _Place(done + 1)
+    with run.progress.track("train", total, done) as advance, run.watchdog.during(place):
+        yield Trainer(_training(run, tracker, prepared, pool, advance, place))
     run.student.unload()
     if run.teacher is not None:
         run.teacher.unload()
@@ -63,7 +77,7 @@ def _rebuild(run: RunContext, index: int, tracker: MlflowTracker, prepared: str)
         return
     parent = run.as_parent()
     run.progress.say(f"train       computes the committed updates before round {index + 1} again")
-    training = _training(parent, tracker, prepared, "", lambda done, note: None)
+    training = _training(parent, tracker, prepared, "", lambda done, note: None, _Place(index))
     Trainer(training).rebuild(index)
     parent.student.unload()
     if parent.teacher is not None:
@@ -76,10 +90,9 @@ def best_checkpoint(run: RunContext) -> int:
 
 
 def _training(
-    run: RunContext, tracker: MlflowTracker, prepared: str, pool: str, advance: Advance
+    run: RunContext, tracker: MlflowTracker, prepared: str, pool: str, advance: Advance, place: _Place
 ) -> Training:
     config = run.config
-    phases = Phases()
     questions = run.questions(prepared, "train")
     use_threads(run.student.module, run.runtime.threads)
     examinee = Examinee(
@@ -94,6 +107,7 @@ def _training(
     round_positions(1, len(questions), config.questions_per_round, config.seed)
 
     def observe(report: StepReport, timings: RoundTimings) -> None:
+        place.round = report.round + 1
         deliver_round(run, tracker, report, timings)
         advance(report.round, _note(report))
 
@@ -105,10 +119,10 @@ def _training(
         rounds=config.rounds,
         seed=config.seed,
         drift_limit=config.sampler_drift_limit,
-        collector=_collector(run, pool, questions, phases),
+        collector=_collector(run, pool, questions, place.phases),
         learner=_learner(run),
         checkpoints=run.checkpoints,
-        phases=phases,
+        phases=place.phases,
         new_questions=lambda index: questions.at(
             round_positions(index, len(questions), config.questions_per_round, config.seed)
         ),
