@@ -24,11 +24,13 @@ class PooledResponse(Frozen):
     answer: str | None
     """Content of the last box, if any."""
     tokens: int = Field(default=0, ge=0)
-    """Tokens drawn; 0 where the response was not sampled by this program."""
+    """Tokens drawn; 0 where the response was not sampled for a run."""
     cause: str = ""
     """Of an error."""
     token_ids: tuple[int, ...] = ()
-    """As drawn, in the teacher's vocabulary; empty where the response was not sampled by this program."""
+    """As drawn, in the teacher's vocabulary; empty where no engine of this program drew them."""
+    truncated: bool = False
+    """Cut off at the limit; not known, and false, before version 3 of the pool."""
     summary: str | None = None
     """The teacher's own short version of a correct response, where it writes them."""
     summary_tokens: int = Field(default=0, ge=0)
@@ -59,7 +61,7 @@ class TeacherPool(Artifact):
     """What a precomputed pool holds."""
 
     schema_version: int = 2
-    teacher: Literal["model", "reference", "recorded"]
+    teacher: Literal["model", "endpoint", "reference", "recorded"]
     questions: int = Field(ge=0)
     """Questions that the teacher was asked."""
     covered: int = Field(ge=0)

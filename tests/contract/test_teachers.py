@@ -22,6 +22,7 @@ from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor
 from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import PoolTable, write_pool
 from zppo.teachers.sources import Ask, ModelSource, grade_drawn
+from zppo.teachers.text import EngineText
 
 QUESTIONS = {id: Question(id=id, source="s", text=f"text {id}", answer="13") for id in ("a", "b", "c")}
 
@@ -47,7 +48,9 @@ def words(text: str) -> int:
 
 
 ENGINE = ScriptedEngine(script)
-WRITER = HintWriter(ScriptedEngine(written_hint), DecodingConfig(), Template("$question $response"), 8, words)
+WRITER = HintWriter(
+    EngineText(ScriptedEngine(written_hint), DecodingConfig()), Template("$question $response"), 8, words
+)
 
 
 def drawn_tokens(text: str) -> tuple[int, ...]:
@@ -55,7 +58,7 @@ def drawn_tokens(text: str) -> tuple[int, ...]:
 
 
 def source() -> ModelSource:
-    return ModelSource(ENGINE, lambda question: question.text, DecodingConfig())
+    return ModelSource(EngineText(ENGINE, DecodingConfig()), lambda question: question.text, 12288)
 
 
 def pool(path: Path, count: int) -> PoolTable:
@@ -151,7 +154,10 @@ def summary(id: str, index: int) -> str:
 @pytest.fixture(params=["fake", "extractive", "teacher"])
 def compressor(request: pytest.FixtureRequest) -> Compressor:
     by_teacher = TeacherCompressor(
-        TeacherCompression(), ScriptedEngine(summary), DecodingConfig(), Template("$response"), words
+        TeacherCompression(),
+        EngineText(ScriptedEngine(summary), DecodingConfig()),
+        Template("$response"),
+        words,
     )
     compressors: dict[str, Compressor] = {
         "fake": FirstWords("extractive"),

@@ -187,6 +187,7 @@ def _nothing(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> str:
     cause = next(causes, None)
     remedy = {
         "model": "check the teacher's context window and its max_response_tokens",
+        "endpoint": "check the model's context window and teacher.max_response_tokens",
         "reference": "map `reference_solution` to a field of the data, or choose another teacher",
         "recorded": "its `question_id` or `question` must be those of the prepared training questions",
     }[teacher]

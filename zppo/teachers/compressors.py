@@ -3,16 +3,16 @@
 from collections.abc import Callable, Sequence
 from string import Template
 
-from schemas.config.models import DecodingConfig
 from schemas.config.teacher import ExtractiveCompression, TeacherCompression
 from schemas.rollout import Compression
 from zppo.core.answers import last_box
 from zppo.core.compress import shorten
 from zppo.core.prompts import neutralise
 from zppo.core.values import Original
-from zppo.ports import Generation, GenerationRequest, RolloutEngine, Shortened
+from zppo.ports import Shortened
 from zppo.rendering import load_template
 from zppo.teachers.tags import last_inside
+from zppo.teachers.text import ROOM, Text, TextModel, TextRequest
 
 
 class ExtractiveCompressor:
@@ -45,23 +45,20 @@ class TeacherCompressor:
     def __init__(
         self,
         config: TeacherCompression,
-        engine: RolloutEngine,
-        decoding: DecodingConfig,
+        model: TextModel,
         template: Template,
         count_tokens: Callable[[str], int],
     ):
-        """Keep the engine of the teacher.
+        """Keep the teacher's model.
 
         Args:
             config: The limits, in lines and in the student's tokens.
-            engine: Holds the teacher's weights.
-            decoding: How summaries are sampled.
+            model: Writes the summaries.
             template: The prompt, with `$response`.
             count_tokens: Length of a text in the student's tokens.
         """
         self._config = config
-        self._engine = engine
-        self._decoding = decoding
+        self._model = model
         self._template = template
         self._count_tokens = count_tokens
 
@@ -72,18 +69,15 @@ class TeacherCompressor:
         """
         missing = [index for index, original in enumerate(originals) if original.summary is None]
         summaries = [Shortened(original.summary) for original in originals]
-        requests = [
-            GenerationRequest(f"compress#{i}", self._prompt(originals[i]), (seeds[i],)) for i in missing
-        ]
-        drawn = self._engine.generate(requests, self._decoding) if requests else []
-        for index, (response,) in zip(missing, drawn, strict=True):
-            if isinstance(response, Generation):
-                checked = self._checked(response.text, originals[index])
-                summaries[index] = Shortened(checked, len(response.token_ids))
+        requests = [TextRequest(f"compress#{i}", self._prompt(originals[i]), (seeds[i],)) for i in missing]
+        written = self._model.write(requests, ROOM * self._config.max_tokens)
+        for index, (summary,) in zip(missing, written, strict=True):
+            if isinstance(summary, Text):
+                summaries[index] = Shortened(self._checked(summary.text, originals[index]), summary.tokens)
         return summaries
 
-    def _prompt(self, original: Original) -> tuple[int, ...]:
-        return self._engine.encode(self._template.substitute(response=neutralise(original.text)))
+    def _prompt(self, original: Original) -> str:
+        return self._template.substitute(response=neutralise(original.text))
 
     def _checked(self, text: str, original: Original) -> str | None:
         """The summary inside the tags, ended at its box, if it keeps the answer and both limits."""

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 from string import Template
 
-from schemas.config.models import DecodingConfig
 from schemas.question import Question
 from schemas.teacher import HintOutcome, PooledResponse
 from zppo.core.hints import reveals, secrets
 from zppo.core.prompts import neutralise
 from zppo.core.randomness import derive_seed
-from zppo.ports import Generation, GenerationFailure, GenerationRequest, RolloutEngine
+from zppo.ports import GenerationFailure
 from zppo.rendering import load_template
 from zppo.teachers.tags import last_inside
+from zppo.teachers.text import ROOM, Text, TextModel, TextRequest
 
 
 class HintWriter:
@@ -19,23 +19,20 @@ class HintWriter:
 
     def __init__(
         self,
-        engine: RolloutEngine,
-        decoding: DecodingConfig,
+        model: TextModel,
         template: Template,
         max_tokens: int,
         count_tokens: Callable[[str], int],
     ):
-        """Keep the engine of the teacher.
+        """Keep the teacher's model.
 
         Args:
-            engine: Holds the teacher's weights.
-            decoding: How hints are sampled.
+            model: Writes the hints.
             template: The prompt, with `$question` and `$response`.
             max_tokens: Longest hint, in the student's tokens.
             count_tokens: Length of a text in the student's tokens.
         """
-        self._engine = engine
-        self._decoding = decoding
+        self._model = model
         self._template = template
         self._max_tokens = max_tokens
         self._count_tokens = count_tokens
@@ -54,7 +51,7 @@ class HintWriter:
             seeds: One a question; those of its hints are derived from it and the response's index.
         """
         requests = [
-            GenerationRequest(
+            TextRequest(
                 f"hint/{question.id}#{response.index}",
                 self._prompt(question, response),
                 (derive_seed(seed, response.index),),
@@ -63,10 +60,10 @@ class HintWriter:
             for response in responses
             if response.outcome == "correct"
         ]
-        drawn = iter(self._engine.generate(requests, self._decoding) if requests else [])
+        written = iter(self._model.write(requests, ROOM * self._max_tokens))
         return [
             tuple(
-                self._with_hint(question, response, *next(drawn))
+                self._with_hint(question, response, *next(written))
                 if response.outcome == "correct"
                 else response
                 for response in responses
@@ -74,22 +71,21 @@ class HintWriter:
             for question, responses in zip(questions, pooled, strict=True)
         ]
 
-    def _prompt(self, question: Question, response: PooledResponse) -> tuple[int, ...]:
-        text = self._template.substitute(question=question.text, response=neutralise(response.text))
-        return self._engine.encode(text)
+    def _prompt(self, question: Question, response: PooledResponse) -> str:
+        return self._template.substitute(question=question.text, response=neutralise(response.text))
 
     def _with_hint(
-        self, question: Question, response: PooledResponse, drawn: Generation | GenerationFailure
+        self, question: Question, response: PooledResponse, written: Text | GenerationFailure
     ) -> PooledResponse:
-        if isinstance(drawn, GenerationFailure):
+        if isinstance(written, GenerationFailure):
             return response.model_copy(update={"hint_outcome": "missing"})
-        hint = (last_inside(drawn.text, "hint") or "").strip()
+        hint = (last_inside(written.text, "hint") or "").strip()
         outcome = self._judge(hint, secrets(question, response.answer))
         return response.model_copy(
             update={
                 "hint": hint if outcome == "accepted" else None,
                 "hint_outcome": outcome,
-                "hint_tokens": len(drawn.token_ids),
+                "hint_tokens": written.tokens,
             }
         )
 

@@ -28,6 +28,7 @@ POOL_SCHEMA = pa.schema(
         pa.field("hint", pa.string()),  # null unless the teacher wrote one that gives nothing away
         pa.field("hint_outcome", pa.string()),  # null unless a hint was asked for
         pa.field("hint_tokens", pa.int32(), nullable=False),
+        pa.field("truncated", pa.bool_(), nullable=False),  # cut off at the limit
     ]
 )
 _ADDED: dict[str, Any] = {
@@ -36,8 +37,9 @@ _ADDED: dict[str, Any] = {
     "hint": None,
     "hint_outcome": None,
     "hint_tokens": 0,
+    "truncated": False,
 }
-"""What the columns read as that the first version's files lack."""
+"""What the columns read as that earlier versions' files lack."""
 _ROW_GROUP_QUESTIONS = 16
 """Questions read together: small enough for random access, large enough to compress."""
 

@@ -1,4 +1,4 @@
-"""Where teacher responses come from: a model, the data's reference solutions, a recorded file.
+"""Where teacher responses come from: a model or an endpoint, reference solutions, a recorded file.
 
 Every source is asked in the same way, and every response is graded by the student's grader afterwards.
 """
@@ -11,14 +11,14 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ValidationError, model_validator
 
-from schemas.config.models import DecodingConfig
 from schemas.question import Question
 from schemas.teacher import PooledResponse
 from zppo.core.answers import boxed, last_boxed
 from zppo.errors import InputError
-from zppo.ports import GenerationFailure, GenerationRequest, Grader, RolloutEngine
+from zppo.ports import GenerationFailure, Grader
+from zppo.teachers.text import TextModel, TextRequest
 
-SourceKind = Literal["model", "reference", "recorded"]
+SourceKind = Literal["model", "endpoint", "reference", "recorded"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,16 @@ class Drawn:
 
     text: str
     token_ids: tuple[int, ...] = ()
-    """As the teacher's engine drew them; empty where it was not sampled by this program."""
+    """As the teacher's engine drew them; empty where no engine of this program drew it."""
+    counted: int = 0
+    """Tokens drawn, where they are counted but not seen."""
+    truncated: bool = False
+    """Cut off at the limit."""
+
+    @property
+    def tokens(self) -> int:
+        """Drawn for it; 0 where it was not sampled for this run."""
+        return len(self.token_ids) or self.counted
 
 
 class ResponseSource(Protocol):
@@ -52,38 +61,39 @@ class ResponseSource(Protocol):
 
 
 class ModelSource:
-    """Samples from a model, whose plain prompts come from its own templates."""
+    """Samples from a model, local or behind an endpoint, whose plain prompts come from its own templates."""
 
-    kind: SourceKind = "model"
-
-    def __init__(self, engine: RolloutEngine, render: Callable[[Question], str], decoding: DecodingConfig):
-        """Keep the engine of the teacher.
+    def __init__(
+        self,
+        model: TextModel,
+        render: Callable[[Question], str],
+        max_tokens: int,
+        kind: Literal["model", "endpoint"] = "model",
+    ):
+        """Keep the teacher's model.
 
         Args:
-            engine: Holds the teacher's weights.
+            model: Writes the responses.
             render: The teacher's plain prompt of a question.
-            decoding: How responses are sampled.
+            max_tokens: Of a response.
+            kind: What the model is.
         """
-        self._engine = engine
+        self.kind: SourceKind = kind
+        self._model = model
         self._render = render
-        self._decoding = decoding
+        self._max_tokens = max_tokens
 
     def draw(self, asks: Sequence[Ask]) -> list[tuple[Drawn | GenerationFailure, ...]]:
         """One response a seed."""
-        requests = [
-            GenerationRequest(ask.question.id, self._engine.encode(self._render(ask.question)), ask.seeds)
-            for ask in asks
-        ]
-        if not requests:
-            return []
+        requests = [TextRequest(ask.question.id, self._render(ask.question), ask.seeds) for ask in asks]
         return [
             tuple(
-                response
-                if isinstance(response, GenerationFailure)
-                else Drawn(response.text, response.token_ids)
-                for response in responses
+                each
+                if isinstance(each, GenerationFailure)
+                else Drawn(each.text, each.token_ids, each.tokens, each.truncated)
+                for each in texts
             )
-            for responses in self._engine.generate(requests, self._decoding)
+            for texts in self._model.write(requests, self._max_tokens)
         ]
 
 
@@ -169,8 +179,9 @@ def grade_drawn(
             text=response.text,
             outcome=grade.outcome,
             answer=grade.answer,
-            tokens=len(response.token_ids),
+            tokens=response.tokens,
             token_ids=response.token_ids,
+            truncated=response.truncated,
             cause=grade.cause,
         )
 

@@ -21,6 +21,7 @@ from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor, l
 from zppo.teachers.hints import HintWriter, load_hint_template
 from zppo.teachers.pool import RESPONSES, PoolTable
 from zppo.teachers.sources import ModelSource, RecordedSource, ReferenceSource, ResponseSource
+from zppo.teachers.text import EngineText
 from zppo.wiring.context import RunContext
 
 
@@ -61,7 +62,9 @@ def response_source(
     assert run.teacher is not None
     templates = load_templates(config.model.templates)
     return ModelSource(
-        run.teacher.engine, lambda question: templates.render_plain(question.text), _decoding(config)
+        EngineText(run.teacher.engine, _decoding(config)),
+        lambda question: templates.render_plain(question.text),
+        config.max_response_tokens,
     )
 
 
@@ -75,8 +78,7 @@ def compressor(run: RunContext) -> Compressor:
     assert isinstance(teacher_config, ModelTeacher)
     return TeacherCompressor(
         config,
-        run.teacher.engine,
-        _short_decoding(teacher_config, config.max_tokens),
+        EngineText(run.teacher.engine, _decoding(teacher_config)),
         load_compression_template(teacher_config.model.templates),
         run.student.tokenizer.count_tokens,
     )
@@ -90,8 +92,7 @@ def hint_writer(run: RunContext) -> HintWriter | None:
     assert run.teacher is not None
     assert isinstance(config, ModelTeacher), "the recipe's check demands it"
     return HintWriter(
-        run.teacher.engine,
-        _short_decoding(config, method.max_hint_tokens),
+        EngineText(run.teacher.engine, _decoding(config)),
         load_hint_template(config.model.templates),
         method.max_hint_tokens,
         run.student.tokenizer.count_tokens,
@@ -119,8 +120,3 @@ def _decoding(config: ModelTeacher) -> DecodingConfig:
         presence_penalty=0.0,
         max_response_tokens=config.max_response_tokens,
     )
-
-
-def _short_decoding(config: ModelTeacher, tokens: int) -> DecodingConfig:
-    """For a text of so many of the student's tokens: room for tags, and for a teacher with shorter ones."""
-    return _decoding(config).model_copy(update={"max_response_tokens": 2 * tokens})

@@ -17,6 +17,7 @@ from zppo.teachers.compressors import TeacherCompressor
 from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import RESPONSES, PoolTable
 from zppo.teachers.sources import Ask, Drawn, ModelSource, ReferenceSource
+from zppo.teachers.text import EngineText
 
 QUESTIONS = [Question(id=f"q{i}", source="s", text=f"number {i}", answer=str(i)) for i in range(10)]
 
@@ -69,7 +70,9 @@ class SeededHints:
 
 
 def hints(engine: SeededHints) -> HintWriter:
-    return HintWriter(engine, DecodingConfig(), Template("$question $response"), 8, lambda text: 1)
+    return HintWriter(
+        EngineText(engine, DecodingConfig()), Template("$question $response"), 8, lambda text: 1
+    )
 
 
 def job(source: SeededSource) -> Precomputation:
@@ -171,9 +174,12 @@ def test_the_batch_size_does_not_change_the_pool(tmp_path: Path) -> None:
 def test_correct_responses_get_the_teachers_summary(tmp_path: Path) -> None:
     script = {"q0": r"long long \boxed{0}", "q1": r"\boxed{7}"}
     engine = ScriptedEngine(lambda id, index: script.get(id, r"<summary> short \boxed{0} </summary>"))
-    source = ModelSource(engine, lambda each: each.text, DecodingConfig())
+    source = ModelSource(EngineText(engine, DecodingConfig()), lambda each: each.text, 12288)
     compressor = TeacherCompressor(
-        TeacherCompression(), engine, DecodingConfig(), Template("$response"), lambda text: len(text.split())
+        TeacherCompression(),
+        EngineText(engine, DecodingConfig()),
+        Template("$response"),
+        lambda text: len(text.split()),
     )
     report = precompute(
         QUESTIONS[:2], Precomputation(source, TextGrader(), 2, 1, compressor), tmp_path / "partial", tmp_path
@@ -258,7 +264,7 @@ def test_a_teacher_without_any_response_is_the_users_mistake(tmp_path: Path) -> 
 
 def test_a_teacher_whose_every_response_fails_says_why(tmp_path: Path) -> None:
     engine = ScriptedEngine(lambda id, index: GenerationFailure("the window is too small"))
-    source = ModelSource(engine, lambda each: each.text, DecodingConfig())
+    source = ModelSource(EngineText(engine, DecodingConfig()), lambda each: each.text, 12288)
     with pytest.raises(InputError, match="the window is too small"):
         precompute(QUESTIONS, Precomputation(source, TextGrader(), 4, 1), tmp_path / "partial", tmp_path)
 

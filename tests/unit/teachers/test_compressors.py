@@ -11,6 +11,7 @@ from zppo.core.values import Original
 from zppo.errors import InputError
 from zppo.ports import Compressor, GenerationFailure, Shortened
 from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor, load_compression_template
+from zppo.teachers.text import EngineText
 
 RESPONSE = Original(text=r"<think> 9 +6 15 *2 11 </think> \boxed{11}", answer="11")
 TEMPLATE = Template("Shorten: <response> $response </response>")
@@ -27,7 +28,7 @@ def texts(compressor: Compressor, originals: list[Original]) -> list[str | None]
 def by_teacher(answer: str | GenerationFailure) -> tuple[TeacherCompressor, ScriptedEngine]:
     engine = ScriptedEngine(lambda id, index: answer)
     config = TeacherCompression(max_tokens=8, max_lines=2)
-    return TeacherCompressor(config, engine, DecodingConfig(), TEMPLATE, words), engine
+    return TeacherCompressor(config, EngineText(engine, DecodingConfig()), TEMPLATE, words), engine
 
 
 def test_extraction_keeps_the_steps_and_the_answer() -> None:

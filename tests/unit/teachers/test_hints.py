@@ -21,13 +21,14 @@ from zppo.sampling import training_decoding
 from zppo.teachers.adapters import OnlineTeacher
 from zppo.teachers.hints import HintWriter, load_hint_template
 from zppo.teachers.sources import ModelSource
+from zppo.teachers.text import EngineText
 
 QUESTION = Question(id="q", source="s", text="start 9 +6 *2", answer="11")
 RIGHT = PooledResponse(
     index=0, text=r"<think> 9 +6 15 *2 11 </think> \boxed{11}", outcome="correct", answer="11.0"
 )
 WRONG = RIGHT.model_copy(update={"index": 1, "outcome": "wrong", "answer": "12"})
-SETTINGS = DecodingConfig(), Template("$question ; <response> $response </response>"), 6
+SETTINGS = Template("$question ; <response> $response </response>"), 6
 
 
 def words(text: str) -> int:
@@ -36,7 +37,7 @@ def words(text: str) -> int:
 
 def writer(output: str | GenerationFailure) -> tuple[HintWriter, ScriptedEngine]:
     engine = ScriptedEngine(lambda id, index: output)
-    return HintWriter(engine, *SETTINGS, words), engine
+    return HintWriter(EngineText(engine, DecodingConfig()), *SETTINGS, words), engine
 
 
 @pytest.mark.parametrize(
@@ -123,8 +124,10 @@ def test_a_template_with_other_placeholders_is_refused(tmp_path: Path, text: str
 
 def online(hint: str) -> OnlineTeacher:
     engine = ScriptedEngine(lambda id, index: hint if id.startswith("hint/") else rf"\boxed{{{11 + index}}}")
-    source = ModelSource(engine, lambda question: question.text, DecodingConfig())
-    return OnlineTeacher(source, TextGrader(), HintWriter(engine, *SETTINGS, words))
+    source = ModelSource(EngineText(engine, DecodingConfig()), lambda question: question.text, 12288)
+    return OnlineTeacher(
+        source, TextGrader(), HintWriter(EngineText(engine, DecodingConfig()), *SETTINGS, words)
+    )
 
 
 def test_a_response_drawn_online_gets_its_hint_and_both_count_as_drawn_tokens() -> None:
@@ -140,7 +143,7 @@ def test_a_response_drawn_online_gets_its_hint_and_both_count_as_drawn_tokens() 
 def test_a_models_hints_depend_on_nobody_beside_them() -> None:
     engine = TransformersEngine(tiny_model("llama"), tiny_chat(), TransformersEngineConfig())
     decoding = training_decoding(SamplingConfig(max_response_tokens=12))
-    hints = HintWriter(engine, decoding, Template("$question $response"), 12, words)
+    hints = HintWriter(EngineText(engine, decoding), Template("$question $response"), 12, words)
     questions = [QUESTION.model_copy(update={"id": f"q{i}", "text": f"w{i} w3"}) for i in range(3)]
     pooled = [(RIGHT.model_copy(update={"text": "w1 w2"}), WRONG)] * 3
     together = hints.add(questions, pooled, [1, 2, 3])

@@ -15,6 +15,7 @@ from zppo.stages.precompute import Precomputation, precompute
 from zppo.teachers.adapters import OnlineTeacher
 from zppo.teachers.pool import RESPONSES, PoolTable
 from zppo.teachers.sources import ModelSource
+from zppo.teachers.text import EngineText
 
 QUESTIONS = [Question(id=f"q{i}", source="s", text=f"w{i} w{i + 1}", answer="w3") for i in range(5)]
 
@@ -23,7 +24,7 @@ QUESTIONS = [Question(id=f"q{i}", source="s", text=f"w{i} w{i + 1}", answer="w3"
 def source() -> ModelSource:
     engine = TransformersEngine(tiny_model("llama"), tiny_chat(), TransformersEngineConfig())
     decoding = training_decoding(SamplingConfig(max_response_tokens=12))
-    return ModelSource(engine, lambda question: question.text, decoding)
+    return ModelSource(EngineText(engine, decoding), lambda question: question.text, 12)
 
 
 def test_a_visit_gets_the_same_responses_whoever_is_asked_beside_it(source: ModelSource) -> None:

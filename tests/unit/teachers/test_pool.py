@@ -13,6 +13,7 @@ from zppo.ports import TeacherAnswer, Visit
 from zppo.teachers.adapters import OnlineTeacher, PoolTeacher, WhenDry
 from zppo.teachers.pool import PoolTable, write_pool
 from zppo.teachers.sources import ModelSource
+from zppo.teachers.text import EngineText
 
 
 def response(index: int, correct: bool = True) -> PooledResponse:
@@ -48,7 +49,9 @@ def table(tmp_path: Path) -> PoolTable:
 
 def online() -> OnlineTeacher:
     engine = ScriptedEngine(lambda id, index: r"\boxed{13}" if index else r"\boxed{crash}")
-    return OnlineTeacher(ModelSource(engine, lambda each: each.text, DecodingConfig()), TextGrader())
+    return OnlineTeacher(
+        ModelSource(EngineText(engine, DecodingConfig()), lambda each: each.text, 12288), TextGrader()
+    )
 
 
 def visit(served: int, count: int = 2, id: str = "q", seed: int = 7) -> Visit:

@@ -21,6 +21,7 @@ from zppo.teachers.sources import (
     grade_drawn,
     reference_response,
 )
+from zppo.teachers.text import EngineText
 
 
 def question(id: str, answer: str = "13", solution: str | None = None) -> Question:
@@ -33,11 +34,11 @@ def ask(id: str, count: int, solution: str | None = None) -> Ask:
 
 def test_a_model_answers_the_rendered_prompt_once_a_seed() -> None:
     engine = ScriptedEngine(lambda id, index: rf"\boxed{{{id}{index}}}")
-    source = ModelSource(engine, lambda each: f"please: {each.text}", DecodingConfig())
+    source = ModelSource(EngineText(engine, DecodingConfig()), lambda each: f"please: {each.text}", 12288)
     drawn = source.draw([ask("a", 2), ask("b", 1)])
 
     def response(text: str) -> Drawn:
-        return Drawn(text, (*engine.tokenize(text), EOS))
+        return Drawn(text, (*engine.tokenize(text), EOS), counted=2)
 
     assert drawn == [(response(r"\boxed{a0}"), response(r"\boxed{a1}")), (response(r"\boxed{b0}"),)]
     assert engine.requests[0].prompt_ids == engine.encode("please: text of a")
