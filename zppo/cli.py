@@ -13,6 +13,7 @@ import typer
 from zppo import __version__
 from zppo.errors import ZppoError
 from zppo.makers import pocket_app, schema_app
+from zppo.options import RUNS, Device, Home, Name, Overrides, Recipe, Threads
 
 if TYPE_CHECKING:
     from schemas.config.run import RunConfig, Runtime
@@ -25,17 +26,6 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(schema_app, name="schema")
 app.add_typer(pocket_app, name="pocket")
-
-Recipe = Annotated[str, typer.Argument(help="Name of a shipped recipe, or path of a YAML file.")]
-Name = Annotated[str, typer.Argument(help="Name of an existing run.")]
-Home = Annotated[Path, typer.Option(help="Where runs, their store and the servers' state live.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Threads = Annotated[int, typer.Option(min=0, help="Torch threads; 0 leaves the choice to the program.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, such as method.tau=0.4; repeatable."),
-]
-RUNS = Path("runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -205,6 +195,31 @@ def promote(name: Name, home: Home = RUNS, device: Device = "auto", threads: Thr
         from flows.pipeline import promote_run
 
         promote_run(config, name, runtime)
+
+
+@app.command()
+def gc(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Only these runs, or what one left that never began; by default all of the home."
+        ),
+    ] = None,
+    home: Home = RUNS,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
+) -> None:
+    """Show what nothing needs any more and how much it frees, ask, and remove it.
+
+    Checkpoints that a run's own retention gives up, what killed processes left, and, in the store that runs
+    share, what no run or study refers to. Runs that a process holds are left alone.
+    """
+    from zppo.display import removed_text, waste_text
+    from zppo.wiring.gc import find_waste, remove_waste
+
+    found = find_waste(home, names or ())
+    typer.echo(waste_text(found))
+    if found.waste and (yes or typer.confirm("Remove this?")):
+        typer.echo(removed_text(remove_waste(home, found)))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from schemas.run import RunStatus
 from zppo.plan import Plan
 from zppo.plan.estimates import Estimate, Unit
 from zppo.progress import clock_text
+from zppo.waste import Findings, Waste
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 _UNITS = {"tokens": "", "bytes": "B", "FLOP": "FLOP"}
@@ -40,6 +41,24 @@ def plan_text(config: RunConfig, plan: Plan) -> str:
     )
 
 
+def waste_text(found: Findings) -> str:
+    """What would go, why, and the bytes that each removal frees; then what was left alone."""
+    rows = [(f"{each.size.freed:,}", each.path, _why(each)) for each in found.waste]
+    lines = [f"left alone: {line}" for line in found.left_alone]
+    if not rows:
+        return "\n".join([*lines, "Nothing is left over."])
+    table = aligned([("bytes freed", "directory", "why"), *rows])
+    total = f"{_directories(found)} would go, which frees {amount(found.freed, 'bytes')}."
+    return "\n".join([table, *lines, total])
+
+
+def removed_text(removed: Findings) -> str:
+    """What went."""
+    lines = [f"left alone: {line}" for line in removed.left_alone]
+    total = f"{_directories(removed)} removed, which freed {amount(removed.freed, 'bytes')}."
+    return "\n".join([*lines, total])
+
+
 def amount(value: float, unit: Unit) -> str:
     """A figure with three digits and a decimal prefix, or a length of time."""
     if unit == "seconds":
@@ -61,6 +80,16 @@ def _status_row(run: RunStatus) -> tuple[str, ...]:
         _accuracy(run.base_accuracy),
         _accuracy(run.student_accuracy),
     )
+
+
+def _why(waste: Waste) -> str:
+    shared = waste.size.total - waste.size.freed
+    return f"{waste.why}; {shared:,} bytes are hard links that stay elsewhere" if shared else waste.why
+
+
+def _directories(found: Findings) -> str:
+    count = len(found.waste)
+    return f"{count:,} {'directory' if count == 1 else 'directories'}"
 
 
 def _estimates_text(estimates: Sequence[Estimate]) -> str:

@@ -85,9 +85,14 @@ class StudyPaths:
         """The study's own directory."""
         return f"studies/{self.name}"
 
+    @property
+    def records(self) -> str:
+        """Parent of all records."""
+        return f"{self.root}/runs"
+
     def record(self, run: str) -> str:
         """What the study keeps of a finished run."""
-        return f"{self.root}/runs/{run}"
+        return f"{self.records}/{run}"
 
     @property
     def wall_time(self) -> str:
@@ -100,11 +105,20 @@ class StudyPaths:
         return f"{self.root}/report"
 
 
+PARTIAL = "store/partial"
+"""Parent of all unfinished, resumable work."""
+
+
+def shared_stage(stage: str) -> str:
+    """Parent of all shared artifacts of a stage."""
+    return f"store/{stage}"
+
+
 def shared(stage: str, fingerprint: str) -> str:
     """A content-addressed artifact that runs share."""
-    return f"store/{stage}/{fingerprint[:16]}"
+    return f"{shared_stage(stage)}/{fingerprint[:16]}"
 
 
 def partial(stage: str, fingerprint: str) -> str:
     """Unfinished, resumable work of a stage."""
-    return f"store/partial/{stage}-{fingerprint[:16]}"
+    return f"{PARTIAL}/{stage}-{fingerprint[:16]}"

@@ -23,6 +23,8 @@ SUMMARY, PICTURE = "summary.md", "accuracy.png"
 """In the artifact `RunPaths.summary`."""
 EVALUATION = "evaluation.json"
 """In the artifact `RunPaths.evaluation`; holds an `Evaluation`."""
+DECISION = "decision.json"
+"""In the artifact `RunPaths.promotion`; holds a `PromotionDecision`."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

@@ -1,5 +1,6 @@
 """Exit codes, messages and what a command imports."""
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from schemas.run import ResolvedModel, RunRecord
+from tests.homes import Home, RunPlan
 from zppo.cli import main
 from zppo.layout import RunPaths, StudyPaths
 from zppo.recipes import load_recipe
@@ -195,3 +197,19 @@ def test_a_study_that_another_process_holds_is_refused_before_anything_starts(tm
         assert call("study", "smoke", "--home", str(tmp_path)) == 1
     assert f"process {os.getpid()} on " in capsys.readouterr().err
     assert not (tmp_path / "prefect" / "prefect.db").exists()
+
+
+def test_gc_shows_what_would_go_and_removes_it_only_when_told(tmp_path, capsys, monkeypatch):
+    Home(tmp_path).run(RunPlan("first"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert call("gc", "--home", str(tmp_path)) == 0
+    shown = capsys.readouterr().out
+    assert "first/checkpoints/00002  surplus: the run keeps the last 1 and the best 1" in shown
+    assert "2 directories would go, which frees" in shown
+    assert "removed" not in shown
+    assert call("gc", "first", "--yes", "--home", str(tmp_path)) == 0
+    assert "2 directories removed, which freed" in capsys.readouterr().out
+    assert call("gc", "--home", str(tmp_path)) == 0
+    assert capsys.readouterr().out == "Nothing is left over.\n"
+    assert call("gc", "frist", "--home", str(tmp_path)) == 2
+    assert "did you mean 'first'?" in capsys.readouterr().err

@@ -6,7 +6,6 @@ under `tmp/`, which the next commit removes.
 """
 
 import errno
-import json
 import os
 import shutil
 import stat
@@ -16,16 +15,17 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from schemas.manifest import Identity, Manifest, Provenance, SealedManifest, StoredFile
+from schemas.manifest import Identity, Manifest, Provenance, StoredFile
 from zppo.errors import StoreError
 from zppo.stores.files import DiskErrors, Operations, sha256
-from zppo.stores.identity import changes, digest, fingerprint
+from zppo.stores.identity import changes, fingerprint
 from zppo.stores.locks import locked_directory, try_lock
 from zppo.stores.packages import package_versions
+from zppo.stores.sealing import parse, serialize
 
 MANIFEST = "manifest.json"
+TEMPORARY = "tmp"
+"""Holds the directories that are being built or removed."""
 
 
 class Staging:
@@ -66,7 +66,7 @@ class LocalStore:
                     "run the same command again"
                 ) from None
             return None
-        return _parse(data, directory)
+        return parse(data, directory / MANIFEST)
 
     def find(self, path: str, identity: Identity) -> Manifest | None:
         """The manifest at `path` if it was made from this identity, None when nothing is there.
@@ -148,6 +148,17 @@ class LocalStore:
             self._do.rename(target, workspace / "removed")
             self._do.sync(target.parent)
 
+    def leftovers(self) -> tuple[str, ...]:
+        """What killed processes left under `tmp/`, sorted; the next change of the store removes it."""
+        temporary = self.home / TEMPORARY
+        found = self._leftovers(temporary) if temporary.is_dir() else ()
+        return tuple(sorted(each.relative_to(self.home).as_posix() for each in found))
+
+    def sweep(self) -> None:
+        """Remove what killed processes left."""
+        with DiskErrors(self.home / TEMPORARY), self._workspace():
+            pass
+
     def write_file(self, path: str, data: bytes) -> None:
         """Write or replace one file that belongs to no artifact: a reader sees the old or the new content."""
         target = self.home / path
@@ -162,7 +173,7 @@ class LocalStore:
     @contextmanager
     def _workspace(self) -> Iterator[Path]:
         """A locked directory of this process on the home's file system, removed at the end."""
-        temporary = self.home / "tmp"
+        temporary = self.home / TEMPORARY
         temporary.mkdir(parents=True, exist_ok=True)
         self._sweep(temporary)
         directory, descriptor = locked_directory(temporary)
@@ -173,7 +184,12 @@ class LocalStore:
             os.close(descriptor)
 
     def _sweep(self, temporary: Path) -> None:
-        """Remove the workspaces of dead processes: those whose lock is free."""
+        """Remove the workspaces of dead processes."""
+        for leftover in self._leftovers(temporary):
+            self._do.remove(leftover)
+
+    def _leftovers(self, temporary: Path) -> Iterator[Path]:
+        """The workspaces of dead processes: those whose lock is free; each is held while it is looked at."""
         for leftover in temporary.iterdir():
             try:
                 descriptor = os.open(leftover, os.O_RDONLY | os.O_DIRECTORY)
@@ -181,7 +197,7 @@ class LocalStore:
                 continue
             try:
                 if try_lock(descriptor) and leftover.exists():
-                    self._do.remove(leftover)
+                    yield leftover
             finally:
                 os.close(descriptor)
 
@@ -198,7 +214,7 @@ class LocalStore:
         return tuple(sorted(files, key=lambda file: file.path))
 
     def _publish(self, directory: Path, path: str, manifest: Manifest) -> Manifest:
-        self._do.write(directory / MANIFEST, _serialize(manifest))
+        self._do.write(directory / MANIFEST, serialize(manifest))
         self._do.sync(directory / MANIFEST)
         self._do.sync(directory)
         return self._reveal(directory, path, manifest)
@@ -251,35 +267,3 @@ class LocalStore:
 
 def _describe(content: str, size: int) -> str:
     return f"SHA-256 {content} ({size} bytes)"
-
-
-def _serialize(manifest: Manifest) -> bytes:
-    content = manifest.model_dump(mode="json")
-    sealed = {"sha256": digest(content), "manifest": content}
-    return json.dumps(sealed, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _parse(data: bytes, directory: Path) -> Manifest:
-    file = directory / MANIFEST
-    damaged = StoreError(
-        f"{file} is damaged: its content does not match its own SHA-256. Restore it; or remove {directory} "
-        "and run the same command again"
-    )
-    try:
-        content = json.loads(data)
-        version = content["manifest"]["schema_version"]
-        intact = content["sha256"] == digest(content["manifest"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise damaged from error
-    if not intact:
-        raise damaged
-    known = Manifest.model_fields["schema_version"].default
-    if not isinstance(version, int) or version > known:
-        raise StoreError(
-            f"{file} has schema version {version}, but this program reads versions up to {known}: it was "
-            "written by a newer program; upgrade this one"
-        )
-    try:
-        return SealedManifest.model_validate(content).manifest
-    except ValidationError as error:
-        raise damaged from error

@@ -36,10 +36,9 @@ def exclusive(directory: Path) -> Iterator[None]:
     Raises `StoreError`, naming the holder, when another process or thread has it.
     """
     with DiskErrors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = _open_lock(directory)
     try:
-        if not _acquire(descriptor):
+        if not (_acquire(descriptor) and _in_place(descriptor, directory)):
             raise StoreError(_taken(directory))
         _held.add(descriptor)
         os.ftruncate(descriptor, 0)
@@ -94,6 +93,22 @@ def locked_directory(temporary: Path) -> tuple[Path, int]:
         if try_lock(descriptor) and directory.exists():
             return directory, descriptor
         os.close(descriptor)
+
+
+def _open_lock(directory: Path) -> int:
+    """The lock file of a directory, both made if need be."""
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # removed by another process this instant
+            return os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _in_place(descriptor: int, directory: Path) -> bool:
+    """Whether a lock file is still the directory's: its holder may have removed the directory."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), (directory / LOCK_FILE).stat())
+    except FileNotFoundError:
+        return False
 
 
 def _acquire(descriptor: int) -> bool:

@@ -7,6 +7,7 @@ from schemas.evaluation import EvaluationAnswer
 from schemas.promotion import Contender, Lineage, PromotionDecision
 from zppo.core.promotion import decide
 from zppo.models.loading import checkpoint_files
+from zppo.runs import DECISION
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import identify
 from zppo.tracking.registry import ModelRegistry, RegisteredVersion, files_digest
@@ -15,8 +16,6 @@ from zppo.wiring.evaluate import checkpoint_model, model_answers, run_evaluate
 from zppo.wiring.prepare import run_prepare
 from zppo.wiring.registry import open_registry, pinned
 from zppo.wiring.train import best_checkpoint
-
-DECISION = "decision.json"
 
 
 def run_promote(run: RunContext, mlflow_run_id: str) -> str:
