@@ -58,8 +58,8 @@ class RuleGrader:
         ]
         verdicts = self._compare(verdict for verdict in settled if isinstance(verdict, Pair))
         return [
-            _grade(answer, verdicts[verdict] if isinstance(verdict, Pair) else verdict)
-            for answer, verdict in zip(answers, settled, strict=True)
+            _grade(question, answer, verdicts[verdict] if isinstance(verdict, Pair) else verdict)
+            for (question, _), answer, verdict in zip(responses, answers, settled, strict=True)
         ]
 
     def _settle(self, question: Question, answer: str) -> Verdict | Pair:
@@ -121,10 +121,10 @@ def _settle_math(pair: Pair) -> Verdict | Pair:
     return pair
 
 
-def _grade(answer: str | None, verdict: Verdict | None) -> Grade:
+def _grade(question: Question, answer: str | None, verdict: Verdict | None) -> Grade:
     """The grade of an answer; there is no verdict exactly where there is no answer."""
     if isinstance(verdict, str):
-        return Grade("grader_error", answer, cause=verdict)
+        return Grade("grader_error", answer, cause=f"question {question.id!r}: {verdict}")
     if verdict is None:
         return Grade("no_answer", None)
     return Grade("correct" if verdict else "wrong", answer)
