@@ -70,6 +70,41 @@ class RolloutEngine(Protocol):
 
 
 @dataclass(frozen=True)
+class TextRequest:
+    """One user message, to be answered `len(seeds)` times."""
+
+    id: str
+    prompt: str
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text as it was written."""
+
+    text: str
+    tokens: int
+    """Drawn for it."""
+    token_ids: tuple[int, ...] = ()
+    """As drawn, where the model tells them."""
+    truncated: bool = False
+    """Cut off at the limit."""
+    prompt_tokens: int = 0
+    """Of its prompt, where that was read for this text; 0 where several texts share one reading, but for the
+    first of them."""
+
+
+class TextModel(Protocol):
+    """Writes texts for texts: what responses, summaries, hints and verdicts are drawn from."""
+
+    def write(
+        self, requests: Sequence[TextRequest], max_tokens: int
+    ) -> list[tuple[Text | GenerationFailure, ...]]:
+        """One tuple a request, one text of at most `max_tokens` a seed, both in the order asked."""
+        ...
+
+
+@dataclass(frozen=True)
 class TrainingRow:
     """One response as the learner sees it."""
 

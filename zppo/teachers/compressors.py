@@ -9,10 +9,10 @@ from zppo.core.answers import last_box
 from zppo.core.compress import shorten
 from zppo.core.prompts import neutralise
 from zppo.core.values import Original
-from zppo.ports import Shortened
+from zppo.ports import Shortened, Text, TextModel, TextRequest
 from zppo.rendering import load_template
 from zppo.teachers.tags import last_inside
-from zppo.teachers.text import ROOM, Text, TextModel, TextRequest
+from zppo.teachers.text import ROOM
 
 
 class ExtractiveCompressor:

@@ -8,10 +8,10 @@ from schemas.teacher import HintOutcome, PooledResponse
 from zppo.core.hints import reveals, secrets
 from zppo.core.prompts import neutralise
 from zppo.core.randomness import derive_seed
-from zppo.ports import GenerationFailure
+from zppo.ports import GenerationFailure, Text, TextModel, TextRequest
 from zppo.rendering import load_template
 from zppo.teachers.tags import last_inside
-from zppo.teachers.text import ROOM, Text, TextModel, TextRequest
+from zppo.teachers.text import ROOM
 
 
 class HintWriter:

@@ -15,8 +15,7 @@ from schemas.question import Question
 from schemas.teacher import PooledResponse
 from zppo.core.answers import boxed, last_boxed
 from zppo.errors import InputError
-from zppo.ports import GenerationFailure, Grader
-from zppo.teachers.text import TextModel, TextRequest
+from zppo.ports import GenerationFailure, Grader, TextModel, TextRequest
 
 SourceKind = Literal["model", "endpoint", "reference", "recorded"]
 

@@ -1,52 +1,22 @@
-"""A model that writes text for text: what responses, summaries and hints are drawn from.
-
-A local engine and a chat endpoint are such models alike.
-"""
+"""Adapters of the port `TextModel`: a local engine, a chat endpoint."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from schemas.config.models import DecodingConfig
 from zppo.endpoints.chat import ChatAnswer, ChatFailure, ChatRequest
 from zppo.endpoints.client import ChatClient
-from zppo.ports import Generation, GenerationFailure, GenerationRequest, RolloutEngine
+from zppo.ports import (
+    Generation,
+    GenerationFailure,
+    GenerationRequest,
+    RolloutEngine,
+    Text,
+    TextRequest,
+)
 
 ROOM = 2
 """Tokens that a short text may take, as a multiple of its limit in the student's tokens: room for its tags,
 and for a teacher with shorter tokens."""
-
-
-@dataclass(frozen=True)
-class TextRequest:
-    """One user message, to be answered `len(seeds)` times."""
-
-    id: str
-    prompt: str
-    seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Text:
-    """One text as it was written."""
-
-    text: str
-    tokens: int
-    """Drawn for it."""
-    token_ids: tuple[int, ...] = ()
-    """As drawn, where the model tells them."""
-    truncated: bool = False
-    """Cut off at the limit."""
-
-
-class TextModel(Protocol):
-    """Writes texts."""
-
-    def write(
-        self, requests: Sequence[TextRequest], max_tokens: int
-    ) -> list[tuple[Text | GenerationFailure, ...]]:
-        """One tuple a request, one text of at most `max_tokens` a seed, both in the order asked."""
-        ...
 
 
 class EngineText:
@@ -72,7 +42,13 @@ class EngineText:
             GenerationRequest(each.id, self._engine.encode(each.prompt), each.seeds) for each in requests
         ]
         decoding = self._decoding.model_copy(update={"max_response_tokens": max_tokens})
-        return [tuple(map(_text, drawn)) for drawn in self._engine.generate(asked, decoding)]
+        drawn = self._engine.generate(asked, decoding)
+        return [
+            tuple(
+                _text(each, 0 if index else len(request.prompt_ids)) for index, each in enumerate(of_request)
+            )
+            for request, of_request in zip(asked, drawn, strict=True)
+        ]
 
 
 class EndpointText:
@@ -126,10 +102,11 @@ class EndpointText:
         ]
 
 
-def _text(drawn: Generation | GenerationFailure) -> Text | GenerationFailure:
+def _text(drawn: Generation | GenerationFailure, prompt_tokens: int) -> Text | GenerationFailure:
     if isinstance(drawn, GenerationFailure):
         return drawn
-    return Text(drawn.text, len(drawn.token_ids), drawn.token_ids, drawn.stop == "length")
+    truncated = drawn.stop == "length"
+    return Text(drawn.text, len(drawn.token_ids), drawn.token_ids, truncated, prompt_tokens)
 
 
 def _texts(request: ChatRequest, answer: ChatAnswer | ChatFailure) -> list[Text | GenerationFailure]:
@@ -138,6 +115,11 @@ def _texts(request: ChatRequest, answer: ChatAnswer | ChatFailure) -> list[Text 
         return [GenerationFailure(answer.cause)] * request.n
     each, rest = divmod(answer.completion_tokens, request.n)
     return [
-        Text(choice.text, each + (index < rest), truncated=choice.truncated)
+        Text(
+            choice.text,
+            each + (index < rest),
+            truncated=choice.truncated,
+            prompt_tokens=0 if index else answer.prompt_tokens,
+        )
         for index, choice in enumerate(answer.choices)
     ]

@@ -14,11 +14,11 @@ from tests.endpoint_servers import Asked, ChatServer, Fault, chat_server
 from tests.fakes.grader import TextGrader
 from zppo.core.values import Original
 from zppo.endpoints.client import ChatClient, Endpoint
-from zppo.ports import GenerationFailure
+from zppo.ports import GenerationFailure, Text, TextRequest
 from zppo.teachers.compressors import TeacherCompressor
 from zppo.teachers.hints import HintWriter
 from zppo.teachers.sources import Ask, ModelSource, grade_drawn
-from zppo.teachers.text import EndpointText, Text, TextRequest
+from zppo.teachers.text import EndpointText
 
 QUESTION = Question(id="q", source="s", text="start 9 +6 *2", answer="11")
 
@@ -43,6 +43,7 @@ def test_each_request_gets_a_text_for_every_seed_in_order(many: bool) -> None:
     expected = [["one seed 1", "one seed 1" if many else "one seed 2"], ["two seed 3"]]
     assert [[each.text for each in of] for of in written if isinstance(of[0], Text)] == expected  # type: ignore[union-attr]
     assert [[each.tokens for each in of] for of in written] == [[3, 3], [3]]  # type: ignore[union-attr]
+    assert [[each.prompt_tokens for each in of] for of in written] == [[1, 0 if many else 1], [1]]  # type: ignore[union-attr]
     assert all(asked.body["max_tokens"] == 9 for asked in server.asked)
     names = [asked.id for asked in server.asked]
     assert len(set(names)) == len(names) == (2 if many else 3)
