@@ -17,6 +17,7 @@ from zppo.options import RUNS, Device, Home, Name, Overrides, Recipe, Threads
 
 if TYPE_CHECKING:
     from schemas.config.run import RunConfig, Runtime
+    from zppo.study.grid import StudyPlan
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes of a command that Ctrl-C or SIGTERM ended, as shells have them."""
@@ -73,8 +74,8 @@ def run(
     config = load_recipe(recipe, overrides or ())
     name = name or Path(recipe).stem
     check_recipe(home, name, config)
-    if name not in run_names(home) and (warning := check_space(config, home)):
-        typer.echo(warning, err=True)
+    if name not in run_names(home):
+        check_space([config], home)  # as the flow does, without the servers' start
     _execute(config, name, _runtime(home, device, threads))
 
 
@@ -168,7 +169,7 @@ def study(
     elif find_report(grid, home) is not None:
         typer.echo(report_text(grid, home))
     else:
-        _run_study(study, grid.name, jobs, _runtime(home, device, threads))
+        _run_study(study, grid, jobs, _runtime(home, device, threads))
 
 
 @app.command()
@@ -251,16 +252,18 @@ def _execute(config: "RunConfig", name: str, runtime: "Runtime") -> None:
         run_pipeline(config, name, runtime)
 
 
-def _run_study(study: str, name: str, jobs: int, runtime: "Runtime") -> None:
+def _run_study(study: str, plan: "StudyPlan", jobs: int, runtime: "Runtime") -> None:
     from zppo.layout import StudyPaths
     from zppo.stores.locks import check_free
     from zppo.study.grid import command
+    from zppo.wiring.study import check_study_space
 
-    check_free(runtime.home / StudyPaths(name).root)  # as for a run
-    with _stoppable(command(study, name, jobs).removeprefix("zppo "), runtime.home):
+    check_study_space(plan, runtime)  # as for a run
+    check_free(runtime.home / StudyPaths(plan.name).root)
+    with _stoppable(command(study, plan.name, jobs).removeprefix("zppo "), runtime.home):
         from flows.study import run_study
 
-        run_study(study, name, jobs, runtime)
+        run_study(study, plan.name, jobs, runtime)
 
 
 def _runtime(home: Path, device: str, threads: int) -> "Runtime":

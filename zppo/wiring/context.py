@@ -22,6 +22,7 @@ from zppo.layout import RunPaths
 from zppo.methods.base import TrainingMethod
 from zppo.methods.choose import choose_method
 from zppo.models.vocabulary import check_same_vocabulary
+from zppo.plan.space import check_space
 from zppo.progress import Progress, choose_progress
 from zppo.rendering import load_templates, templates_digest
 from zppo.runs import RUN_FILE, read_run, run_names
@@ -151,7 +152,8 @@ def open_run(
         progress: Where the run shows itself; the terminal by default.
 
     Raises:
-        InputError: A model or template set cannot be found, or the teacher does not fit the method.
+        InputError: A model or template set cannot be found, the teacher does not fit the method, or a new run
+            does not fit on the disk.
         StoreError: Another process holds the run, or it was made from another recipe; the message lists
             what changed.
     """
@@ -160,9 +162,12 @@ def open_run(
         record = _record(config, name, runtime)
         identity = run_identity(record)
         manifest = store.find(paths.manifest, identity)
+        progress = progress or choose_progress()
         if manifest is None:
+            if warning := check_space([config], runtime.home):
+                progress.say(warning)
             manifest = begin_run(record, runtime, store)
-        run = RunContext(record, manifest, runtime, store, stack, progress or choose_progress())
+        run = RunContext(record, manifest, runtime, store, stack, progress)
         tell_of_hang(store.home / paths.root, run.progress.say)
         # A process that was killed between its last commit and the pruning left a checkpoint too many.
         run.checkpoints.prune(read_reports(store, paths))

@@ -7,6 +7,7 @@ from schemas.config.run import RunConfig, Runtime
 from schemas.run import RunRecord
 from zppo.layout import RunPaths
 from zppo.progress import Advance, Progress, Quiet, SecondsLeft
+from zppo.runs import run_names
 from zppo.stores.identity import digest
 from zppo.stores.local import LocalStore
 from zppo.study.grid import PlannedRun, StudyPlan
@@ -33,6 +34,8 @@ def prepare_study(
 
     _check_pins(plan, runtime)
     progress = _EachLineOnce(progress)
+    if warning := check_study_space(plan, runtime):
+        progress.say(warning)
     connect(mlflow_uri(runtime))
     for planned in _one_of_each_pool(plan):
         with open_run(planned.recipe, planned.name, runtime, progress) as run:
@@ -40,6 +43,15 @@ def prepare_study(
             commit_done()
             run_precompute(run)
             commit_done()
+
+
+def check_study_space(plan: StudyPlan, runtime: Runtime) -> str:
+    """Hold the runs that have not begun against what is free on the disk, as `check_space` does."""
+    from zppo.plan.space import check_space
+
+    begun = set(run_names(runtime.home))
+    new = [planned.recipe for planned in plan.runs if planned.name not in begun]
+    return check_space(new, runtime.home) if new else ""
 
 
 def train_run(
