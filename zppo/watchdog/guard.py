@@ -61,7 +61,7 @@ class Watchdog:
         self._stacks.close()
 
     def engine(self, engine: RolloutEngine, module: "nn.Module") -> RolloutEngine:
-        """The engine, watched; every call of its module is progress, at the cost of a microsecond."""
+        """The engine, watched; every call of its module is progress, and costs a few microseconds more."""
         if not self._seconds:
             return engine
         module.register_forward_hook(self._beat)
