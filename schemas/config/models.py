@@ -1,8 +1,8 @@
 """Which checkpoints a run uses, and how text is sampled from them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.base import Config, Fraction
 
@@ -65,4 +65,26 @@ class TransformersEngineConfig(Config):
     """Sequences decoded together times their final length: bounds the key-value cache."""
 
 
-EngineConfig = TransformersEngineConfig
+class VllmEngineConfig(Config):
+    """Rollouts through vLLM servers, in processes of their own; the machine says where (`Runtime.vllm`)."""
+
+    type: Literal["vllm"] = "vllm"
+    max_model_len: int | None = Field(default=None, ge=2)
+    """Longest prompt and response together; none: the model's whole context window. A shorter one leaves
+    the key-value cache room for more sequences."""
+    max_sequences: int = Field(default=256, ge=1)
+    """Decoded together by one server at most."""
+    gpu_memory_fraction: float = Field(default=0.9, gt=0.0, le=1.0)
+    """Of each GPU, for a server's weights and key-value cache; less beside a learner on the same GPU."""
+
+
+def _transformers_by_default(value: object) -> object:
+    """`engine: {max_batch_tokens: 4096}` need not name the type."""
+    return {"type": "transformers", **value} if isinstance(value, dict) else value
+
+
+EngineConfig = Annotated[
+    TransformersEngineConfig | VllmEngineConfig,
+    Field(discriminator="type"),
+    BeforeValidator(_transformers_by_default),
+]

@@ -16,6 +16,7 @@ from schemas.config.evaluation import (
 )
 from schemas.config.grader import GraderConfig, RuleGraderConfig
 from schemas.config.learner import LearnerConfig, TorchLearnerConfig
+from schemas.config.machine import VllmRuntime
 from schemas.config.method import (
     Hint,
     MethodConfig,
@@ -113,3 +114,5 @@ class Runtime(Config):
     process; the run is resumed at the round that it was in. 0 turns the watchdog off."""
     endpoints: EndpointsConfig = EndpointsConfig()
     """The chat endpoints that this machine may use, with their keys by reference."""
+    vllm: VllmRuntime = VllmRuntime()
+    """Where vLLM serves the models whose engine is of type `vllm`."""

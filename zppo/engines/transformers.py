@@ -12,17 +12,15 @@ from transformers.cache_utils import DynamicCache, LinearAttentionCacheLayerMixi
 from schemas.config.models import DecodingConfig, TransformersEngineConfig
 from zppo.engines.batching import plan_batches
 from zppo.engines.decoding import Drawn, decode
+from zppo.engines.ending import context_window, end_of_sequence_ids
+from zppo.engines.room import Room
 from zppo.engines.sampling import Sampler
-from zppo.errors import InputError
 from zppo.models.chat import ChatTokenizer
 from zppo.models.memory import memory_explained
 from zppo.ports import Generation, GenerationFailure, GenerationRequest
 
 _MASKS_ITS_PADDING = frozenset({"qwen3_5_text"})
 """Models whose recurrent layers zero the padded positions of their input (held by the tests)."""
-
-_UNBOUNDED = 1 << 62
-"""Context window of a model that names none."""
 
 
 class TransformersEngine:
@@ -38,8 +36,10 @@ class TransformersEngine:
         self._model = model
         self._tokenizer = tokenizer
         self._max_batch_tokens = config.max_batch_tokens
-        self._eos_ids = end_of_sequence_ids(model, tokenizer)
-        self._window = context_window(model)
+        self._eos_ids = end_of_sequence_ids(
+            model.generation_config, tokenizer, model.config.name_or_path or "the model"
+        )
+        self._window = context_window(model.config)
         self._padding = tolerates_left_padding(model)
 
     def encode(self, text: str) -> tuple[int, ...]:
@@ -59,10 +59,11 @@ class TransformersEngine:
         become a `GenerationFailure`; the others are not affected. Raises `EngineError` when the memory does
         not suffice.
         """
-        limits = [self._limit(request, decoding) for request in requests]
+        room = Room(self._window, decoding.max_response_tokens)
+        limits = [room.limit(request) for request in requests]
         contexts = [replace(each, prompt_ids=each.prompt_ids + each.prefix_ids) for each in requests]
         results: list[list[Generation | GenerationFailure]] = [
-            [self._no_room(request, decoding)] * len(request.seeds) for request in requests
+            [room.refusal(request)] * len(request.seeds) for request in requests
         ]
         sampler = Sampler(decoding)
         lack = memory_explained("sampling responses", "a lower engine.max_batch_tokens")
@@ -74,57 +75,12 @@ class TransformersEngine:
                     results[row.request][row.index] = self._generation(prefix_ids, response)
         return [tuple(group) for group in results]
 
-    def _limit(self, request: GenerationRequest, decoding: DecodingConfig) -> int:
-        """Most tokens to draw; 0 where there is nothing to continue or no room for it."""
-        if not request.prompt_ids:
-            return 0
-        return max(0, self._longest(request, decoding) - len(request.prefix_ids))
-
-    def _longest(self, request: GenerationRequest, decoding: DecodingConfig) -> int:
-        """Most tokens of a response, a forced prefix included."""
-        return min(decoding.max_response_tokens, self._window - len(request.prompt_ids))
-
-    def _no_room(self, request: GenerationRequest, decoding: DecodingConfig) -> GenerationFailure:
-        longest = self._longest(request, decoding)
-        if request.prompt_ids and longest > 0:
-            return GenerationFailure(
-                f"a response to this prompt has at most {longest} tokens, and its forced prefix of "
-                f"{len(request.prefix_ids)} leaves none to draw"
-            )
-        return GenerationFailure(
-            f"a prompt of 1 to {self._window - 1} tokens fits into the context window; this one has "
-            f"{len(request.prompt_ids)}"
-        )
-
     def _generation(self, prefix_ids: tuple[int, ...], drawn: Drawn) -> Generation | GenerationFailure:
         if drawn.stop is None:
             return GenerationFailure(f"the model's logits are not finite at token {len(drawn.token_ids)}")
         text_ids = drawn.token_ids[:-1] if drawn.stop == "eos" else drawn.token_ids
         text = self._tokenizer.decode(prefix_ids + text_ids)
         return Generation(text, drawn.token_ids, drawn.logprobs, drawn.stop)
-
-
-def end_of_sequence_ids(model: PreTrainedModel, tokenizer: ChatTokenizer) -> tuple[int, ...]:
-    """Tokens that end a response: those of the generation config, else the tokenizer's.
-
-    Raises:
-        InputError: neither names one.
-    """
-    config = model.generation_config
-    ids = config.eos_token_id if config is not None else None
-    ids = tokenizer.eos_id if ids is None else ids
-    if ids is None:
-        raise InputError(
-            f"{model.config.name_or_path or 'the model'}: an end-of-sequence token is needed, but neither "
-            "generation_config.json nor the tokenizer names one; add eos_token_id to generation_config.json"
-        )
-    return (ids,) if isinstance(ids, int) else tuple(ids)
-
-
-def context_window(model: PreTrainedModel) -> int:
-    """Positions that the model knows, prompt and response together."""
-    window = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
-    return _UNBOUNDED if window is None else int(window)
 
 
 def tolerates_left_padding(model: PreTrainedModel) -> bool:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from schemas.config.method import OffPolicy, OnPolicy
+from schemas.config.models import TransformersEngineConfig
 from schemas.config.run import RunConfig
 from schemas.config.teacher import ModelTeacher
 from zppo.models import size
-from zppo.models.shapes import ModelShape
+from zppo.models.shapes import ModelShape, TextShape
 from zppo.plan.estimates import Estimate, product
 
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -37,19 +38,26 @@ def memory(config: RunConfig, student: ModelShape, teacher: ModelShape | None) -
     yield product("activations", "bytes", tokens, ("hidden", shape.hidden_size), kept, ("bytes", value))
     chunk = min(MAX_CHUNK_LOGITS, batch * shape.vocab_size)
     yield product("logits of the update", "bytes", ("logits in a chunk", chunk), ("three in float32", 12))
-    cached = ("engine.max_batch_tokens", config.engine.max_batch_tokens)
-    per_token = ("bytes a token", size.cache_bytes_per_token(shape, value))
-    yield product("key-value cache", "bytes", cached, per_token)
-    if (state := size.state_bytes_per_sequence(shape, value)) > 0:
-        # A sequence reserves its longest response, and at least one token of prompt.
-        together = max(1, config.engine.max_batch_tokens // (config.sampling.max_response_tokens + 1))
-        yield product("recurrent state", "bytes", ("sequences", together), ("bytes a sequence", state))
+    if isinstance(config.engine, TransformersEngineConfig):
+        yield from _cache(config, config.engine, shape)
     if teacher is not None and isinstance(config.teacher, ModelTeacher):
         stored = ("parameters", size.parameter_count(teacher.text))
         yield product("teacher weights", "bytes", stored, ("bytes", _held_bytes(config.teacher, teacher)))
-        most = ("teacher.engine.max_batch_tokens", config.teacher.engine.max_batch_tokens)
-        each = size.cache_bytes_per_token(teacher.text, BYTES[config.teacher.model.dtype])
-        yield product("teacher's key-value cache", "bytes", most, ("bytes a token", each))
+        if isinstance(config.teacher.engine, TransformersEngineConfig):
+            most = ("teacher.engine.max_batch_tokens", config.teacher.engine.max_batch_tokens)
+            each = size.cache_bytes_per_token(teacher.text, BYTES[config.teacher.model.dtype])
+            yield product("teacher's key-value cache", "bytes", most, ("bytes a token", each))
+
+
+def _cache(config: RunConfig, engine: TransformersEngineConfig, shape: TextShape) -> Iterable[Estimate]:
+    """What sampling in the training process holds; vLLM's servers take what their GPU leaves them."""
+    value = BYTES[config.student.dtype]
+    per_token = ("bytes a token", size.cache_bytes_per_token(shape, value))
+    yield product("key-value cache", "bytes", ("engine.max_batch_tokens", engine.max_batch_tokens), per_token)
+    if (state := size.state_bytes_per_sequence(shape, value)) > 0:
+        # A sequence reserves its longest response, and at least one token of prompt.
+        together = max(1, engine.max_batch_tokens // (config.sampling.max_response_tokens + 1))
+        yield product("recurrent state", "bytes", ("sequences", together), ("bytes a sequence", state))
 
 
 def disk(

@@ -108,9 +108,12 @@ class RunContext:
         self, config: ModelConfig, resolved: ResolvedModel, engine: EngineConfig | None = None
     ) -> LoadedModel:
         """A model for this run, with the student's sampler unless told otherwise; nothing is loaded yet."""
-        return LoadedModel(
-            config, resolved, engine or self.config.engine, self.config, self.runtime, self.watchdog
-        )
+        model = LoadedModel(
+            config, resolved, engine or self.config.engine, self.config, self.runtime, self.watchdog,
+            role="teacher" if engine else "student",
+        )  # fmt: skip
+        self._stack.callback(model.unload)
+        return model
 
     def as_parent(self) -> "RunContext":
         """A fork's own directory, for work under the recipe of the run that it was forked from."""

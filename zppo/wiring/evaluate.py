@@ -20,7 +20,7 @@ from zppo.stores.answers import ANSWERS, read_answers, write_answers
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import fingerprint, identify
 from zppo.wiring.context import RunContext
-from zppo.wiring.models import LoadedModel, use_threads
+from zppo.wiring.models import LoadedModel
 from zppo.wiring.prepare import run_prepare
 from zppo.wiring.train import best_checkpoint
 
@@ -83,7 +83,7 @@ def model_answers(run: RunContext, title: str, model: LoadedModel, prepared: str
     path = shared("answers", fingerprint(identity))
     if run.store.find(path, identity) is None:
         questions = test_questions(run, prepared)
-        use_threads(model.module, run.runtime.threads)
+        model.use_threads()
         examinee = Examinee(
             model.engine,
             load_templates(model.config.templates),

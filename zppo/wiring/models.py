@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from transformers import PreTrainedModel
 
-from schemas.config.models import EngineConfig, ModelConfig
+from schemas.config.models import EngineConfig, ModelConfig, VllmEngineConfig
 from schemas.config.run import RunConfig, Runtime
 from schemas.run import ResolvedModel
 from zppo.engines.transformers import TransformersEngine
@@ -24,6 +24,7 @@ from zppo.models.vocabulary import Vocabulary, logits_width
 from zppo.ports import RolloutEngine
 from zppo.watchdog.guard import Watchdog
 from zppo.wiring.registry import is_registry_name, resolve_version, version_directory
+from zppo.wiring.vllm import Served, ServedRole
 
 SMALL_PARAMETERS = 20_000_000
 """Up to here one CPU thread is faster than several: the matrices are too small to share out."""
@@ -48,6 +49,7 @@ class LoadedModel:
         config: RunConfig,
         runtime: Runtime,
         watchdog: Watchdog | None = None,
+        role: ServedRole = "student",
     ) -> None:
         self.config = model
         self.resolved = resolved
@@ -55,6 +57,7 @@ class LoadedModel:
         self._run = config
         self._runtime = runtime
         self._watchdog = watchdog
+        self._role = role
 
     @cached_property
     def _reference(self) -> ModelReference:
@@ -73,17 +76,49 @@ class LoadedModel:
     @cached_property
     def module(self) -> PreTrainedModel:
         """The weights, in evaluation mode."""
-        return load_model(self.config, self._reference, pick_device(self._runtime.device))
+        module = load_model(self.config, self._reference, pick_device(self._runtime.device))
+        if self._served is not None:
+            self._served.follow(module)
+        return module
 
     @cached_property
     def engine(self) -> RolloutEngine:
-        """A sampler on the module, always on its current weights."""
+        """A sampler, always on the module's current weights where there is a module."""
+        if self._served is not None:
+            return self._served.engine
+        assert not isinstance(self._engine, VllmEngineConfig), "such a model is served"
         engine = TransformersEngine(self.module, self.tokenizer, self._engine)
         return self._watchdog.engine(engine, self.module) if self._watchdog else engine
 
+    @cached_property
+    def _served(self) -> Served | None:
+        """The engine on vLLM servers, where the recipe has one; nothing is started yet."""
+        if not isinstance(self._engine, VllmEngineConfig):
+            return None
+        model = (self.config, self._reference, self.resolved, self.tokenizer)
+        return Served(*model, self._engine, self._runtime, self._role)
+
+    @property
+    def shares_its_gpu(self) -> bool:
+        """Whether its sampler must leave the GPU before a learner works there."""
+        return self._served is not None and self._served.colocated
+
+    def rest(self) -> None:
+        """Have such a sampler leave the GPU."""
+        if self._served is not None:
+            self._served.engine.rest()
+
+    def use_threads(self) -> None:
+        """Set torch's threads for sampling from it; nothing for a model that another process samples."""
+        if self._served is None:
+            use_threads(self.module, self._runtime.threads)
+
     def unload(self) -> None:
-        """Let go of the weights; they are loaded anew when they are needed again."""
+        """Let go of the weights and of servers; they are there anew when they are needed again."""
         self.__dict__.pop("engine", None)
+        served: Served | None = self.__dict__.pop("_served", None)
+        if served is not None:
+            served.close()
         self.__dict__.pop("module", None)
 
     @cached_property

@@ -13,8 +13,10 @@ from zppo.data.table import QuestionTable, read_questions
 from zppo.errors import StoreError
 from zppo.learners.objectives import DistillationObjective, Objective, PolicyObjective
 from zppo.learners.torch import TorchLearner
+from zppo.learners.turns import TurnTakingLearner
 from zppo.methods.base import Collector
 from zppo.phases import Phases
+from zppo.ports import Learner
 from zppo.progress import Advance
 from zppo.stages.evaluate import Examinee, validate
 from zppo.stages.train import Trainer, Training, read_reports
@@ -160,15 +162,16 @@ def _collector(run: RunContext, pool: str, questions: QuestionTable, phases: Pha
     )
 
 
-def _learner(run: RunContext) -> TorchLearner:
+def _learner(run: RunContext) -> Learner:
     temperature = run.config.sampling.temperature
-    return TorchLearner(
+    learner = TorchLearner(
         run.student.module,
         run.student.tokenizer.tokenizer,
         run.config.learner,
         _objective(run, temperature),
         temperature,
     )
+    return TurnTakingLearner(learner, run.student.rest) if run.student.shares_its_gpu else learner
 
 
 def _objective(run: RunContext, temperature: float) -> Objective:

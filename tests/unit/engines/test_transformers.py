@@ -8,7 +8,8 @@ from transformers import Lfm2Config, Lfm2ForCausalLM, PreTrainedModel
 
 from schemas.config.models import DecodingConfig, TransformersEngineConfig
 from tests.tiny import ARCHITECTURES, EOS, VOCABULARY, tiny_chat, tiny_model
-from zppo.engines.transformers import TransformersEngine, end_of_sequence_ids, tolerates_left_padding
+from zppo.engines.ending import end_of_sequence_ids
+from zppo.engines.transformers import TransformersEngine, tolerates_left_padding
 from zppo.errors import InputError
 from zppo.ports import Generation, GenerationFailure, GenerationRequest
 
@@ -201,13 +202,13 @@ def test_a_response_without_room_says_what_takes_it(prompt, prefix, cause):
 
 
 def test_the_tokenizer_names_the_end_where_the_model_does_not():
-    model = tiny_model("llama")
-    model.generation_config.eos_token_id = None
-    assert end_of_sequence_ids(model, tiny_chat()) == (EOS,)
+    generation = tiny_model("llama").generation_config
+    generation.eos_token_id = None
+    assert end_of_sequence_ids(generation, tiny_chat(), "tiny") == (EOS,)
     chat = tiny_chat()
     chat.tokenizer.eos_token = None
     with pytest.raises(InputError, match="eos_token_id"):
-        end_of_sequence_ids(model, chat)
+        end_of_sequence_ids(generation, chat, "tiny")
 
 
 def test_nan_logits_fail_their_own_response_and_no_other():

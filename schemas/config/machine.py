@@ -1,0 +1,89 @@
+"""Where models are served on a machine; none of it changes what is computed."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, model_validator
+
+from schemas.base import Config
+
+
+class _Servers(Config):
+    concurrency: int = Field(default=512, ge=1)
+    """Responses in flight on each server at most; more than it decodes together only wait there."""
+    start_seconds: float = Field(default=900.0, gt=0.0)
+    """Longest time until a server answers, its model loaded."""
+    silence_seconds: float = Field(default=300.0, gt=0.0)
+    """A server that has work and makes no token for so long hangs."""
+    restarts: int = Field(default=2, ge=0)
+    """Times that a server may fail in one call; its unfinished responses, only those, are asked for again."""
+
+
+class ManagedServers(_Servers):
+    """Servers that the program starts, watches and stops."""
+
+    type: Literal["managed"] = "managed"
+    python: Path = Path(".venv-vllm/bin/python")
+    """Interpreter of the environment with vLLM; `make vllm-env` makes this one."""
+    replicas: int = Field(default=1, ge=1)
+    """Servers, each with the whole model; the prompts are shared out among them."""
+    devices: tuple[NonNegativeInt, ...] = ()
+    """CUDA devices, shared out evenly: with two devices and one replica, each holds half of every matrix.
+    None: the learner's device, or the CPU."""
+    colocated: bool = False
+    """On the learner's GPU: the servers sleep while the learner works."""
+    cpu_cache_gib: int = Field(default=2, ge=1)
+    """Key-value cache of a server on the CPU."""
+    arguments: tuple[str, ...] = ()
+    """Further arguments of `vllm serve`, such as `--language-model-only`."""
+
+    @model_validator(mode="after")
+    def _devices_are_shared_out(self) -> Self:
+        if len(self.devices) % self.replicas:
+            raise ValueError(
+                f"{len(self.devices)} devices cannot be shared out evenly among {self.replicas} replicas"
+            )
+        if self.colocated and self.devices:
+            raise ValueError("colocated servers are on the learner's device: leave devices out")
+        return self
+
+
+class GivenServers(_Servers):
+    """Servers that run already, started by somebody else."""
+
+    type: Literal["given"] = "given"
+    urls: tuple[str, ...] = Field(min_length=1)
+    """Their addresses, such as `http://localhost:8000`. To take new weights, and to be asked which they
+    hold, they need `VLLM_SERVER_DEV_MODE=1` and `--logprobs-mode processed_logprobs`."""
+    weights: Path | None = None
+    """Directory for new weights that the servers see under the same path; none: below the home."""
+
+    @field_validator("urls")
+    @classmethod
+    def _are_addresses(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError(f"expected addresses such as http://localhost:8000, got {url!r}")
+        if len(set(urls)) < len(urls):
+            raise ValueError("an address stands twice")
+        return tuple(url.rstrip("/").removesuffix("/v1") for url in urls)
+
+
+def _type_by_urls(value: object) -> object:
+    """Servers with addresses are given, others managed."""
+    return {"type": "given" if "urls" in value else "managed", **value} if isinstance(value, dict) else value
+
+
+VllmServers = Annotated[
+    ManagedServers | GivenServers, Field(discriminator="type"), BeforeValidator(_type_by_urls)
+]
+
+
+class VllmRuntime(Config):
+    """The vLLM servers of a run."""
+
+    student: VllmServers = ManagedServers()
+    """Of the student, and of the checkpoints that are evaluated."""
+    teacher: VllmServers = ManagedServers()

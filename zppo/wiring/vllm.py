@@ -1,0 +1,125 @@
+"""A model behind vLLM servers: recipe and machine -> engine."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Literal
+
+from transformers import PreTrainedModel
+
+from schemas.config.machine import GivenServers, ManagedServers, VllmServers
+from schemas.config.models import ModelConfig, VllmEngineConfig
+from schemas.config.run import Runtime
+from schemas.run import ResolvedModel
+from zppo.engines.ending import read_ending
+from zppo.engines.vllm.engine import VllmEngine
+from zppo.engines.vllm.launch import Launch
+from zppo.engines.vllm.replica import Terms
+from zppo.engines.vllm.servers import GivenServer, ManagedServer, Server
+from zppo.engines.vllm.weights import Weights
+from zppo.models.chat import ChatTokenizer
+from zppo.models.loading import ModelReference, checkpoint_directory, pick_device
+from zppo.stores.locks import locked_directory
+
+ServedRole = Literal["student", "teacher"]
+
+
+class Served:
+    """A model's engine on vLLM servers, and all that is to be tidied away after it."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        reference: ModelReference,
+        resolved: ResolvedModel,
+        tokenizer: ChatTokenizer,
+        engine: VllmEngineConfig,
+        runtime: Runtime,
+        role: ServedRole,
+    ) -> None:
+        """Build the engine; no server is started before it is asked.
+
+        Raises:
+            InputError: The checkpoint cannot be had, or does not say where its responses end.
+        """
+        self.servers: VllmServers = getattr(runtime.vllm, role)
+        self._stack = ExitStack()
+        directory = checkpoint_directory(reference, model.trust_remote_code)
+        later = self._stack.enter_context(_scratch(_scratch_root(self.servers, runtime)))
+        self._weights = Weights(directory, model.model, resolved.digest, later)
+        eos_ids, window = read_ending(directory, tokenizer, model.trust_remote_code)
+        terms = Terms(
+            eos_ids=eos_ids,
+            window=min(window, engine.max_model_len or window),
+            concurrency=self.servers.concurrency,
+            silence_seconds=self.servers.silence_seconds,
+            restarts=self.servers.restarts,
+            colocated=self.colocated,
+        )
+        servers = _servers(directory, model, engine, self.servers, runtime, role)
+        self.engine = VllmEngine(tokenizer, servers, self._weights, terms)
+
+    @property
+    def colocated(self) -> bool:
+        """Whether the servers are on the learner's GPU."""
+        return isinstance(self.servers, ManagedServers) and self.servers.colocated
+
+    def follow(self, module: PreTrainedModel) -> None:
+        """Sample from the weights of a module from now on, which holds the checkpoint's at this moment."""
+        self._weights.follow(module)
+
+    def close(self) -> None:
+        """Stop the servers, and remove the weights written for them."""
+        self.engine.close()
+        self._stack.close()
+
+
+def _servers(
+    checkpoint: Path,
+    model: ModelConfig,
+    engine: VllmEngineConfig,
+    servers: VllmServers,
+    runtime: Runtime,
+    role: ServedRole,
+) -> Sequence[Server]:
+    if isinstance(servers, GivenServers):
+        return [GivenServer(url, servers.start_seconds) for url in servers.urls]
+    launch = Launch(
+        checkpoint=checkpoint,
+        dtype=model.dtype,
+        trust_remote_code=model.trust_remote_code,
+        engine=engine,
+        servers=servers,
+        device=str(pick_device(runtime.device)),
+        threads=max(1, runtime.threads),
+    )
+    logs = runtime.home.absolute() / "vllm"
+    return [
+        ManagedServer(
+            f"{role} {replica}",
+            launch.command(replica),
+            launch.environment(replica),
+            logs / f"{role}-{replica}.log",
+            servers.start_seconds,
+        )
+        for replica in range(servers.replicas)
+    ]
+
+
+def _scratch_root(servers: VllmServers, runtime: Runtime) -> Path:
+    given = servers.weights if isinstance(servers, GivenServers) else None
+    return (given or runtime.home / "tmp").absolute()
+
+
+@contextmanager
+def _scratch(root: Path) -> Iterator[Path]:
+    """A directory of this process's own; below a home, one that outlives it is swept by the store."""
+    root.mkdir(parents=True, exist_ok=True)
+    directory, descriptor = locked_directory(root)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+        os.close(descriptor)
