@@ -82,9 +82,9 @@ def run(
 @app.command()
 def resume(name: Name, home: Home = RUNS, device: Device = "auto", threads: Threads = 0) -> None:
     """Go on with a run that stopped, with the recipe that it started with."""
-    from zppo.runs import read_run
+    from zppo.runs import read_run_to_resume
 
-    _execute(read_run(home, name).recipe, name, _runtime(home, device, threads))
+    _execute(read_run_to_resume(home, name).recipe, name, _runtime(home, device, threads))
 
 
 @app.command()

@@ -11,8 +11,9 @@ from schemas.evaluation import Evaluation, Role
 from schemas.report import StepReport
 from schemas.run import RunRecord, RunState, RunStatus
 from zppo.errors import InputError, StoreError
-from zppo.layout import RESERVED, RunPaths
-from zppo.stages.train import read_reports
+from zppo.layout import RESERVED, RunPaths, StudyPaths
+from zppo.stages.train import committed_rounds, read_report
+from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import changes, identify
 from zppo.stores.local import MANIFEST, LocalStore
 from zppo.stores.locks import holder
@@ -25,6 +26,8 @@ EVALUATION = "evaluation.json"
 """In the artifact `RunPaths.evaluation`; holds an `Evaluation`."""
 DECISION = "decision.json"
 """In the artifact `RunPaths.promotion`; holds a `PromotionDecision`."""
+_OF_STUDY = re.compile(r".+\.s\d+")
+"""What follows the study in the name of one of its runs: the variant and the seed."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -61,6 +64,17 @@ def read_run(home: Path, name: str) -> RunRecord:
         raise StoreError(f"{file} is of another version of zppo ({problems}): use that version") from error
 
 
+def read_run_to_resume(home: Path, name: str) -> RunRecord:
+    """The same for a run to go on with; one of a study is refused: the study does only part of its work."""
+    record, (study, _, place) = read_run(home, name), name.partition(".")
+    if _OF_STUDY.fullmatch(place) and (home / StudyPaths(study).root).is_dir():
+        raise InputError(
+            f"{name!r} is a run of the study {study!r}, which trains its runs and neither evaluates nor "
+            f"promotes them: resume the study instead, with the command that began it: zppo study {study}"
+        )
+    return record
+
+
 def check_recipe(home: Path, name: str, recipe: RunConfig) -> None:
     """Refuse to go on with a run under another recipe than it began with; `InputError` lists what differs."""
     if LocalStore(home).read(RunPaths(check_name(name)).manifest) is None:
@@ -86,21 +100,23 @@ def finished_summary(home: Path, name: str) -> str | None:
 
 def status(home: Path, name: str) -> RunStatus:
     """How far a run is, from its committed artifacts alone."""
-    recipe = read_run(home, name).recipe
-    store, paths = LocalStore(home), RunPaths(name)
-    reports = read_reports(store, paths)
+    record = read_run(home, name)
+    store, paths, recipe = LocalStore(home), RunPaths(name), record.recipe
+    done = committed_rounds(store, paths)
+    shown = [index for index in range(1, done + 1) if index == done or _validated(record, index)]
+    reports = [read_report(store, paths, index) for index in shown]
     held = holder(home / paths.root)
     evaluation = _evaluation(store, paths)
     return RunStatus(
         name=name,
-        state=_state(held is not None, len(reports) == recipe.rounds, store.read(paths.summary) is not None),
+        state=_state(held is not None, done == recipe.rounds, store.read(paths.summary) is not None),
         process=held.pid if held else None,
         host=held.host if held else None,
         method=recipe.method.type,
         student=recipe.student.model,
-        rounds_done=len(reports),
+        rounds_done=done,
         rounds=recipe.rounds,
-        seconds_left=_seconds_left(store, [paths.update(report.round) for report in reports], recipe.rounds),
+        seconds_left=_seconds_left(store, paths, done, recipe.rounds),
         plain_accuracy=_plain_accuracy(reports),
         validation=tuple(
             (report.round, report.validation.accuracy) for report in reports if report.validation is not None
@@ -109,6 +125,13 @@ def status(home: Path, name: str) -> RunStatus:
         base_accuracy=_held_out(evaluation, "base"),
         student_accuracy=_held_out(evaluation, "student"),
     )
+
+
+def _validated(record: RunRecord, index: int) -> bool:
+    """Whether a round has a validation, as every round does after which a checkpoint is due."""
+    if record.fork is not None and index <= record.fork.round:
+        return _validated(record.fork.parent, index)
+    return index % record.recipe.checkpoints.every == 0 or index == record.recipe.rounds
 
 
 def _state(held: bool, trained: bool, promoted: bool) -> RunState:
@@ -127,7 +150,7 @@ def _plain_accuracy(reports: list[StepReport]) -> float | None:
 def _evaluation(store: LocalStore, paths: RunPaths) -> Evaluation | None:
     if store.read(paths.evaluation) is None:
         return None
-    return Evaluation.model_validate_json(store.file(paths.evaluation, EVALUATION).read_bytes())
+    return read_artifact(store, paths.evaluation, EVALUATION, Evaluation)
 
 
 def _held_out(evaluation: Evaluation | None, role: Role) -> float | None:
@@ -135,10 +158,11 @@ def _held_out(evaluation: Evaluation | None, role: Role) -> float | None:
     return model.in_distribution.accuracy if model else None
 
 
-def _seconds_left(store: LocalStore, updates: list[str], rounds: int) -> float | None:
+def _seconds_left(store: LocalStore, paths: RunPaths, done: int, rounds: int) -> float | None:
     """From the mean distance of the last commits, so that the pauses of a stopped run fade out."""
-    recent = [manifest for path in updates[-10:] if (manifest := store.read(path)) is not None]
-    if len(recent) < 2 or len(updates) >= rounds:
+    last = map(paths.update, range(max(1, done - 9), done + 1))
+    recent = [manifest for path in last if (manifest := store.read(path)) is not None]
+    if len(recent) < 2 or done >= rounds:
         return None
     span = recent[-1].provenance.created - recent[0].provenance.created
-    return max(0.0, span.total_seconds()) / (len(recent) - 1) * (rounds - len(updates))
+    return max(0.0, span.total_seconds()) / (len(recent) - 1) * (rounds - done)
