@@ -18,6 +18,7 @@ from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 
 PATH = "runs/a/rounds/00001/collect"
+LINKED = "runs/b/rounds/00001/collect"
 FILE = "runs/a/run.json"
 IDENTITY = identify("collect", {"recipe": {"tau": 0.5}})
 
@@ -31,14 +32,15 @@ def commit(store: LocalStore) -> None:
 
 CHANGES: dict[str, Callable[[LocalStore], None]] = {
     "commit": commit,
+    "link": lambda store: store.link(PATH, LINKED),
     "remove": lambda store: store.remove(PATH),
     "write_file": lambda store: store.write_file(FILE, b"new" * 1000),
 }
 
 
 def prepare(store: LocalStore, change: str) -> None:
-    """What is there before the change: an artifact to remove, a file to replace."""
-    if change == "remove":
+    """What is there before the change: an artifact to link or remove, a file to replace."""
+    if change in ("link", "remove"):
         commit(store)
     if change == "write_file":
         store.write_file(FILE, b"old" * 1000)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import crash_points
-from tests.faults.crash_points import FILE, IDENTITY, PATH
+from tests.faults.crash_points import FILE, IDENTITY, LINKED, PATH
 from zppo.stores.local import LocalStore
 
 
@@ -22,12 +22,12 @@ def _homes(directory: Path, change: str) -> list[Path]:
     return [directory / str(point) for point in range(points + 1)]
 
 
-def _whole(store: LocalStore) -> bool:
+def _whole(store: LocalStore, path: str = PATH) -> bool:
     """Whether the artifact is there; if so, every file of it is intact."""
-    if store.read(PATH) is None:
-        assert not (store.home / PATH).exists()
+    if store.read(path) is None:
+        assert not (store.home / path).exists()
         return False
-    assert [file.path for file in store.verify(PATH).files] == ["deep/rollouts.bin", "round.json"]
+    assert [file.path for file in store.verify(path).files] == ["deep/rollouts.bin", "round.json"]
     return True
 
 
@@ -57,6 +57,21 @@ def test_a_killed_removal_leaves_the_whole_artifact_or_nothing(tmp_path: Path) -
     assert there == sorted(there, reverse=True)
     assert there[0]
     assert not there[-1]
+
+
+def test_a_killed_link_leaves_nothing_or_the_whole_artifact_and_the_source_as_it_was(tmp_path: Path) -> None:
+    homes = _homes(tmp_path, "link")
+    there = [_whole(LocalStore(home), LINKED) for home in homes]
+    assert there == sorted(there)
+    assert not there[0]
+    assert there[-1]
+    assert all(_whole(LocalStore(home)) for home in homes)
+    for home in homes:
+        store = LocalStore(home)
+        store.link(PATH, LINKED)
+        assert _whole(store, LINKED)
+        store.sweep()
+        assert list((home / "tmp").iterdir()) == []
 
 
 def test_a_killed_write_leaves_the_old_or_the_new_content(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Operations:
     make_directory: Callable[[Path], None] = os.mkdir
     write: Callable[[Path, bytes], None] = _write
     sync: Callable[[Path], None] = _sync
+    link: Callable[[str, str], None] = os.link
     rename: Callable[[Path, Path], None] = os.replace
     remove: Callable[[Path], None] = shutil.rmtree
 

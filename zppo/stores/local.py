@@ -136,7 +136,7 @@ class LocalStore:
         if self.find(path, manifest.identity) is None:
             with DiskErrors(self.home / path), self._workspace() as workspace:
                 artifact = workspace / "artifact"
-                shutil.copytree(self.home / source, artifact, copy_function=os.link)
+                shutil.copytree(self.home / source, artifact, copy_function=self._do.link)
                 for each in (*artifact.rglob("*"), artifact):
                     self._do.sync(each)
                 self._reveal(artifact, path, manifest)
