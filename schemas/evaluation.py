@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.base import Artifact, Fraction, Frozen, Sha256
 from schemas.config.models import DecodingConfig
-from schemas.rollout import FailureOutcome, Outcome
+from schemas.rollout import FailureOutcome, Outcome, Verdict
 
 Role = Literal["base", "student", "teacher"]
 
@@ -26,6 +26,8 @@ class EvaluationAnswer(Frozen):
     tokens: int = Field(ge=0)
     """Length of the response."""
     text: str
+    verdict: Verdict | None = None
+    """The judge's, where it was asked."""
 
     @property
     def valid(self) -> bool:

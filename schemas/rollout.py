@@ -10,6 +10,8 @@ PromptKind = Literal["plain", "bcq", "ncq", "hint", "prefix", "extra"]
 """`extra` is one more plain prompt of a hard question: a control."""
 Outcome = Literal["correct", "wrong", "no_answer", "truncated"]
 FailureOutcome = Literal["grader_error", "engine_error"]
+Verdict = Literal["correct", "wrong", "malformed"]
+"""A judge's; `malformed` is one that cannot be read, which counts as wrong."""
 StopReason = Literal["eos", "length"]
 Author = Literal["teacher", "student"]
 Compression = Literal["extractive", "teacher"]
@@ -75,6 +77,8 @@ class Rollout(Frozen):
     answer: str | None
     """Content of the last box, if any."""
     reward: Literal[0, 1]
+    verdict: Verdict | None = None
+    """The judge's; None where rules graded."""
 
 
 class Failure(Frozen):

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from schemas.config.models import DecodingConfig
 from schemas.evaluation import Evaluation
 from schemas.question import Question
-from schemas.rollout import Compression, StopReason
+from schemas.rollout import Compression, StopReason, Verdict
 from zppo.core.values import Original, TeacherResponse
 
 
@@ -186,6 +186,8 @@ class Grade:
     """Content of the last box, if any."""
     cause: str = ""
     """Of a grader error."""
+    verdict: Verdict | None = None
+    """The judge's, where it was asked."""
 
 
 class Grader(Protocol):

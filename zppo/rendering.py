@@ -20,6 +20,7 @@ HINT, HINT_PLACEHOLDERS = "hint", {"question", "hint", "closing"}
 """Its placeholders are the question, the hint and the closing."""
 SHARED = ("compress", "hint", "write_hint")
 """Files that a set may lack; the general ones serve then."""
+JUDGE = "judge.txt"
 SETS = Path(__file__).parent / "templates"
 
 
@@ -67,9 +68,13 @@ def template_directory(name: str) -> Path:
 
 
 def templates_digest(name: str) -> str:
-    """SHA-256 over the names and contents of a set's files, those that it shares included."""
+    """SHA-256 over the names and contents of a set's files, those that it shares included.
+
+    The judge's prompt is not among them: it belongs to the judge, whoever answers the questions.
+    """
     shared = [SETS / "general" / f"{stem}.txt" for stem in SHARED]
     files = {path.name: path for path in (*shared, *template_directory(name).glob("*.txt"))}
+    files.pop(JUDGE, None)
     digest = hashlib.sha256()
     for file_name in sorted(files):
         digest.update(file_name.encode() + b"\0" + files[file_name].read_bytes() + b"\0")

@@ -97,10 +97,10 @@ def _engine_failure(index: int, failure: GenerationFailure) -> Failure:
     return Failure(index=index, outcome="engine_error", cause=failure.cause)
 
 
-def _graded(index: int, response: Generation, verdict: Grade) -> Rollout | Failure:
-    if verdict.outcome == "grader_error":
-        return Failure(index=index, outcome="grader_error", cause=verdict.cause, text=response.text)
-    outcome: Outcome = verdict.outcome
+def _graded(index: int, response: Generation, given: Grade) -> Rollout | Failure:
+    if given.outcome == "grader_error":
+        return Failure(index=index, outcome="grader_error", cause=given.cause, text=response.text)
+    outcome: Outcome = given.outcome
     if outcome == "no_answer" and response.stop == "length":
         outcome = "truncated"
     return Rollout(
@@ -110,6 +110,7 @@ def _graded(index: int, response: Generation, verdict: Grade) -> Rollout | Failu
         logprobs=response.logprobs,
         stop=response.stop,
         outcome=outcome,
-        answer=verdict.answer,
+        answer=given.answer,
         reward=1 if outcome == "correct" else 0,
+        verdict=given.verdict,
     )

@@ -105,6 +105,7 @@ def _answers(question: Question, group: Group, in_distribution: bool) -> Iterato
             answer=response.answer if isinstance(response, Rollout) else None,
             tokens=len(response.token_ids) if isinstance(response, Rollout) else 0,
             text=response.text,
+            verdict=response.verdict if isinstance(response, Rollout) else None,
         )
 
 

@@ -21,6 +21,7 @@ ANSWER_SCHEMA = pa.schema(
         pa.field("answer", pa.string()),  # null without a box
         pa.field("tokens", pa.int32(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
+        pa.field("verdict", pa.string()),  # null unless a judge gave one
     ]
 )
 """The fields of `EvaluationAnswer`."""

@@ -33,6 +33,7 @@ ROLLOUT_SCHEMA = pa.schema(
         pa.field("answer", pa.string()),  # null without a box
         pa.field("reward", pa.int8()),  # null for failures
         pa.field("cause", pa.string()),  # null for rollouts
+        pa.field("verdict", pa.string()),  # null unless a judge gave one
     ]
 )
 DEMONSTRATION_SCHEMA = pa.schema(
@@ -87,7 +88,7 @@ def _table(groups: Sequence[Group]) -> pa.Table:
     return pa.table([columns[name] for name in ROLLOUT_SCHEMA.names], schema=ROLLOUT_SCHEMA)
 
 
-_SCALARS = ("index", "outcome", "text", "stop", "answer", "reward", "cause")
+_SCALARS = ("index", "outcome", "text", "stop", "answer", "reward", "cause", "verdict")
 
 
 def _demonstration_table(demonstrations: Sequence[Demonstration]) -> pa.Table:
