@@ -100,6 +100,49 @@ def test_every_damage_is_found_on_read_and_named(tmp_path: Path, damage: str, na
         LocalStore(tmp_path).file(PATH, "data")
 
 
+STAGES = (
+    "run", "prepare", "precompute", "answers", "base", "collect", "update", "checkpoint", "evaluate",
+    "promote", "summary", "study-run",
+)  # fmt: skip
+"""Every kind of artifact that the program commits."""
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "delete"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_damage_to_an_artifact_of_any_kind_names_the_file_and_the_stage_to_run_again(
+    tmp_path: Path, stage: str, damage: str
+) -> None:
+    with LocalStore(tmp_path).commit(f"a/{stage}", identify(stage, {})) as staging:
+        (staging.directory / "data").write_bytes(b"some content")
+    file = tmp_path / "a" / stage / "data"
+    match damage:
+        case "truncate":
+            file.write_bytes(b"some")
+        case "flip":
+            file.write_bytes(b"somf content")
+        case "delete":
+            file.unlink()
+    with pytest.raises(StoreError, match=rf"{stage}/data is damaged: .*repeats the stage '{stage}'"):
+        LocalStore(tmp_path).file(f"a/{stage}", "data")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_disk_that_fills_up_in_a_commit_of_any_kind_leaves_nothing_and_the_next_attempt_succeeds(
+    small_disk: Path, stage: str
+) -> None:
+    store, identity = LocalStore(small_disk), identify(stage, {})
+
+    def attempt(size: int) -> None:
+        with store.commit(f"a/{stage}", identity) as staging:
+            (staging.directory / "data").write_bytes(bytes(size))
+
+    with pytest.raises(StoreError, match=rf"a/{stage}: the disk is full"):
+        attempt(2_000_000)
+    assert store.read(f"a/{stage}") is None
+    attempt(1000)
+    store.verify(f"a/{stage}")
+
+
 def test_any_flipped_bit_of_a_manifest_is_found(tmp_path: Path) -> None:
     _commit(LocalStore(tmp_path), 1)
     store, file = LocalStore(tmp_path), tmp_path / PATH / "manifest.json"
