@@ -1,6 +1,7 @@
 """What the Prefect page shows of a run beside its tasks: progress, a table of the rounds, the summary."""
 
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -10,6 +11,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from flows.outages import patiently
 from schemas.report import StepReport
 from zppo.core.metrics import table_rows
 
@@ -20,7 +22,8 @@ ROUNDS_SHOWN = 20
 def progress_of(name: str, total: int, done: int) -> Callable[[int], None]:
     """A progress bar on the flow run's page; the returned function moves it."""
     description = f"Rounds of {name}, of {total}"
-    created = create_progress_artifact(100.0 * done / total, key="progress", description=description)
+    first = partial(create_progress_artifact, 100.0 * done / total, key="progress", description=description)
+    created = patiently(first)
     assert isinstance(created, UUID)
 
     def move(rounds: int) -> None:
@@ -37,4 +40,4 @@ def show_rounds(name: str, reports: list[StepReport]) -> None:
 
 def show_summary(name: str, text: str) -> None:
     """The summary of a finished run."""
-    create_markdown_artifact(text, key="summary", description=f"Summary of {name}")
+    patiently(partial(create_markdown_artifact, text, key="summary", description=f"Summary of {name}"))

@@ -12,6 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled
 
+from flows.outages import asked_once
+
 ASK_SECONDS = 5.0
 """Least time between two questions to the server."""
 _CANCELLED = (StateType.CANCELLING, StateType.CANCELLED)
@@ -50,7 +52,7 @@ def watch_for_cancel() -> Callable[[], None]:
 def _is_cancelled() -> bool:
     """What the server says; a server that does not answer says nothing."""
     try:
-        with get_client(sync_client=True) as client:
+        with asked_once(), get_client(sync_client=True) as client:
             state = client.read_flow_run(runtime.flow_run.id).state
     except httpx.TransportError:
         return False

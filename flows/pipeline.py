@@ -5,6 +5,8 @@ store decides what is done already, so a retry, a resumed run and a fresh proces
 """
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import ParamSpec
 
 from prefect import flow, task
@@ -12,18 +14,22 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import progress_of, show_rounds, show_summary
 from flows.cancelling import cancelled_at_the_end, watch_for_cancel
-from flows.crashed import mark_crashed, tagged
+from flows.crashed import mark_crashed, tagged, untagged
+from flows.outages import WhereItStands, Window, wait_for_server
 from flows.servers import flow_server
 from flows.stopping import stop_at_commits
 from schemas.config.run import RunConfig, Runtime
+from zppo.layout import RunPaths
 from zppo.runs import finished_summary
-from zppo.stages.train import read_reports
+from zppo.stages.train import committed_rounds, read_reports
+from zppo.stores.local import LocalStore
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.wiring.context import RunContext, open_run
 from zppo.wiring.evaluate import read_evaluation, run_evaluate
 from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
 from zppo.wiring.promote import read_decision, run_promote
+from zppo.wiring.reuse import prepared_before, say_reuse
 from zppo.wiring.summary import run_summary
 from zppo.wiring.tracking import check_tracking, tracking
 from zppo.wiring.train import open_training
@@ -33,29 +39,32 @@ P = ParamSpec("P")
 
 def run_pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Run all stages against the configured Prefect server, or one of this process's own."""
-    with flow_server(runtime.home), tagged(runtime.home), cancelled_at_the_end():
+    stands = _stands(config, name, runtime)
+    with flow_server(runtime.home, stands), tagged(_directory(name, runtime)), cancelled_at_the_end():
         pipeline(config, name, runtime)
 
 
 def evaluate_run(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Evaluate base, best checkpoint and teacher of a trained run."""
-    with flow_server(runtime.home), tagged(runtime.home):
+    with flow_server(runtime.home, _stands(config, name, runtime)), tagged(_directory(name, runtime)):
         evaluate(config, name, runtime)
 
 
 def promote_run(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Decide whether a run's best checkpoint becomes the champion."""
-    with flow_server(runtime.home), tagged(runtime.home):
+    with flow_server(runtime.home, _stands(config, name, runtime)), tagged(_directory(name, runtime)):
         promote(config, name, runtime)
 
 
 @flow(name="zppo", flow_run_name="{name}")
 def pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
     """From the data to the champion."""
-    with open_run(config, name, runtime) as run:
-        mark_crashed(name, runtime.home)
+    with open_run(config, name, runtime) as run, untagged():
+        mark_crashed(_directory(name, runtime))
         check_tracking(runtime)
+        before = prepared_before(run)
         _stage("prepare", run_prepare, run)
+        say_reuse(run, before)
         _stage("precompute", run_precompute, run)
         with tracking(run) as tracker:
             _train(run, tracker)
@@ -67,25 +76,25 @@ def pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
 @flow(name="zppo-evaluate", flow_run_name="{name}")
 def evaluate(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Evaluation alone."""
-    with open_run(config, name, runtime) as run, tracking(run) as tracker:
+    with open_run(config, name, runtime) as run, tracking(run) as tracker, untagged():
         _evaluate(run, tracker)
 
 
 @flow(name="zppo-promote", flow_run_name="{name}")
 def promote(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Promotion alone."""
-    with open_run(config, name, runtime) as run, tracking(run) as tracker:
+    with open_run(config, name, runtime) as run, tracking(run) as tracker, untagged():
         _promote(run, tracker)
 
 
 def _train(run: RunContext, tracker: MlflowTracker) -> None:
     """Every round that is not committed: its rollouts, then the GPU training task."""
     if run.committed_rounds() == run.config.rounds:
-        run.progress.say(f"train       all {run.config.rounds} rounds are committed")
         return
     with open_training(run, tracker) as trainer, stop_at_commits() as commit_done:
         trainer.validate_base()
         stop_if_cancelled = watch_for_cancel()
+        window = Window(run.progress)
         show_progress = progress_of(run.name, run.config.rounds, run.committed_rounds())
         for index in trainer.remaining():
             _stage(f"collect {index}", trainer.collect, index)
@@ -94,8 +103,8 @@ def _train(run: RunContext, tracker: MlflowTracker) -> None:
             commit_done()
             stop_if_cancelled()
             if trainer.writes_checkpoint(index):
-                show_progress(index)
-                show_rounds(run.name, read_reports(run.store, run.paths))
+                window.show(partial(show_progress, index))
+                window.show(partial(show_rounds, run.name, read_reports(run.store, run.paths)))
 
 
 def _evaluate(run: RunContext, tracker: MlflowTracker) -> None:
@@ -110,11 +119,29 @@ def _promote(run: RunContext, tracker: MlflowTracker) -> None:
 
 def _summarize(run: RunContext, tracker: MlflowTracker) -> None:
     """The last commit of a run: its summary, in MLflow and on the flow run's page as well."""
+    wait_for_server()  # a run that has its summary is finished, and does not come back to be shown as that
     run_summary(run, tracker.log_file)
     text = finished_summary(run.store.home, run.name)
     assert text is not None
     show_summary(run.name, text)
     run.progress.say(f"\n{text}")
+
+
+def _stands(config: RunConfig, name: str, runtime: Runtime) -> WhereItStands:
+    """What an error about Prefect says of a run."""
+    home = "" if runtime.home == Runtime().home else f" --home {runtime.home}"
+
+    def say() -> str:
+        done = committed_rounds(LocalStore(runtime.home), RunPaths(name))
+        return (
+            f"{done} of {config.rounds} rounds of {name} are committed; go on with: zppo resume {name}{home}"
+        )
+
+    return say
+
+
+def _directory(name: str, runtime: Runtime) -> Path:
+    return runtime.home / RunPaths(name).root
 
 
 def _stage(title: str, work: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:

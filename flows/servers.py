@@ -1,16 +1,14 @@
 """Servers on the state of the runs: Prefect's own while a flow runs, both for looking at the pages."""
 
+import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import httpx
 import prefect
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import (
@@ -20,41 +18,69 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from flows.stopping import end_with_parent
+from flows.outages import WhereItStands, check_server, explained, forget_what_is_unsent
+from flows.programs import START_SECONDS, Keeper, Program, ServerError, running
 from zppo.environment import tracking_uri
-from zppo.errors import StoreError, ZppoError
+from zppo.errors import StoreError
 from zppo.stores.locks import exclusive
 
-START_SECONDS = 180
-"""A first start migrates the database: 20 to 40 s on two busy cores."""
-STOP_SECONDS = 10
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
 """Of the pages, where they are free."""
 
 
-class ServerError(ZppoError):
-    """A server did not start, or ended on its own."""
-
-
 @contextmanager
-def flow_server(home: Path) -> Iterator[None]:
+def flow_server(home: Path, stands: WhereItStands) -> Iterator[None]:
     """Run flows against the configured Prefect server, or else against one of this process's own.
 
     The own one keeps its database and its log below `home`, listens on loopback, and ends with this
-    process, even if that is killed. Its heartbeats are off: each costs a flow over a second to join, and
-    nobody but this process watches.
+    process, even if that is killed. Where it dies, it is started again. Its heartbeats are off: each costs
+    a flow over a second to join, and nobody but this process watches.
+
+    Args:
+        home: Home of the runs.
+        stands: Says in errors what is committed, and how to go on.
+
+    Raises:
+        ServerError: The server does not answer any more, or cannot be started.
     """
-    if PREFECT_API_URL.value() is not None:
-        yield
+    logging.raiseExceptions = False  # a log that a dead server does not take is no error to print
+    given = PREFECT_API_URL.value()
+    if given is not None:
+        check_server(given)
+        with explained(given, stands):
+            yield
         return
-    with prefect_server(home) as url:
+    with _kept_server(home, stands) as url:
         settings = {PREFECT_API_URL: f"{url}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
         with temporary_settings(updates=settings):
             try:
-                yield
+                with explained(url, stands):
+                    yield
             finally:
                 # Prefect sends its log in the background; what is left must go before the server does.
                 APILogHandler().flush()
+
+
+@contextmanager
+def _kept_server(home: Path, stands: WhereItStands) -> Iterator[str]:
+    """A Prefect server that is started again when it dies; yields its address."""
+    url, program = _prefect(home)
+    keeper = Keeper(program, lambda line: print(line, flush=True), _stop_at_the_next_commit)
+    with _turn(program.log.parent / "start"):
+        keeper.start()
+    try:
+        yield url
+    except BaseException:
+        if keeper.lost is None:
+            raise
+        forget_what_is_unsent()
+        raise ServerError(f"{keeper.lost}\n{stands()}") from None
+    finally:
+        keeper.stop()
+
+
+def _stop_at_the_next_commit() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
@@ -66,6 +92,15 @@ def prefect_server(home: Path, port: int = 0, pages: bool = False) -> Iterator[s
         port: Wanted; any free one where it is taken, or 0.
         pages: Serve the web pages too.
     """
+    url, program = _prefect(home, port, pages)
+    with ExitStack() as stack:
+        with _turn(program.log.parent / "start"):
+            stack.enter_context(running(program))
+        yield url
+
+
+def _prefect(home: Path, port: int = 0, pages: bool = False) -> tuple[str, Program]:
+    """The address of a Prefect server, and the server."""
     port = _free_port(port)
     url = f"http://127.0.0.1:{port}"
     environment = {
@@ -79,14 +114,9 @@ def prefect_server(home: Path, port: int = 0, pages: bool = False) -> Iterator[s
     environment.pop("PREFECT_API_URL", None)
     command = ["-m", "uvicorn", "--app-dir", str(prefect.__module_path__.parent), "--factory"]
     command += ["prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--log-level", "error"]
     log = home.absolute() / "prefect" / "server.log"
-    with _turn(log.parent / "start"):
-        process = _start([*command, "--log-level", "error"], environment, log)
-        _wait_until_healthy(process, f"{url}/api/health", "Prefect", log)
-    try:
-        yield url
-    finally:
-        _stop(process)
+    return url, Program("the Prefect server", command, log, f"{url}/api/health", environment)
 
 
 @contextmanager
@@ -94,14 +124,11 @@ def mlflow_server(home: Path, port: int = 0) -> Iterator[str]:
     """An MLflow server on `home`'s database; yields its address."""
     port = _free_port(port)
     url = f"http://127.0.0.1:{port}"
-    log = home.absolute() / "mlflow-server.log"
     command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    process = _start([*command, "--backend-store-uri", tracking_uri(home)], {}, log)
-    try:
-        _wait_until_healthy(process, f"{url}/health", "MLflow", log)
+    command += ["--backend-store-uri", tracking_uri(home)]
+    log = home.absolute() / "mlflow-server.log"
+    with running(Program("the MLflow server", command, log, f"{url}/health")):
         yield url
-    finally:
-        _stop(process)
 
 
 def serve_pages(home: Path) -> None:
@@ -128,50 +155,6 @@ def _turn(directory: Path) -> Iterator[None]:
                     raise
                 time.sleep(0.2)
         yield
-
-
-def _start(arguments: list[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a Python program in a session of its own: Ctrl-C at the terminal is for the flow, not for it."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, *arguments],
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            # Safe beside other threads: the function takes no lock.
-            preexec_fn=end_with_parent,  # noqa: PLW1509
-        )
-
-
-def _wait_until_healthy(process: subprocess.Popen[bytes], url: str, name: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            if httpx.get(url, timeout=5).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    _stop(process)
-    raise ServerError(
-        f"the {name} server did not answer at {url} within {START_SECONDS} s. The end of {log}:\n{_tail(log)}"
-    )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _tail(log: Path, lines: int = 10) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def _free_port(wanted: int) -> int:

@@ -16,7 +16,8 @@ from prefect.futures import PrefectFuture
 
 from flows.artifacts import progress_of, show_summary
 from flows.cancelling import cancelled_at_the_end, watch_for_cancel
-from flows.crashed import mark_crashed, tagged
+from flows.crashed import mark_crashed, tagged, untagged
+from flows.outages import Window, wait_for_server
 from flows.servers import flow_server
 from flows.workers import Worker, start_workers
 from schemas.config.run import Runtime
@@ -38,7 +39,9 @@ LOOK_SECONDS = 1.0
 
 def run_study(study: str, name: str, jobs: int, runtime: Runtime) -> None:
     """Run what is left of a study against the configured Prefect server, or one of this process's own."""
-    with flow_server(runtime.home), tagged(runtime.home), cancelled_at_the_end():
+    stands = f"what is committed stays; go on with: {command(study, name, jobs)}"
+    directory = runtime.home / StudyPaths(name).root
+    with flow_server(runtime.home, lambda: stands), tagged(directory), cancelled_at_the_end():
         study_flow(study, name, jobs, runtime)
 
 
@@ -57,8 +60,9 @@ def study_flow(study: str, name: str, jobs: int, runtime: Runtime) -> None:
     """
     plan, progress = load_plan(study, name), choose_progress()
     check_unmixed(plan, runtime.home)
-    with exclusive(runtime.home / StudyPaths(name).root):
-        mark_crashed(f"study {name}", runtime.home)
+    directory = runtime.home / StudyPaths(name).root
+    with exclusive(directory), untagged():
+        mark_crashed(directory)
         clock = WallTime(runtime.home, name)
         try:
             failures = _run_left(plan, runtime, jobs, progress, clock)
@@ -67,6 +71,7 @@ def study_flow(study: str, name: str, jobs: int, runtime: Runtime) -> None:
         if failures:
             raise ZppoError(_failed(plan, failures))
         made_by = command(study, name, jobs)
+        wait_for_server()  # a study that has its report does not come back to be shown as finished
         _task("report", partial(commit_report, plan, runtime.home, made_by, clock.seconds))()
     text = report_text(plan, runtime.home)
     show_summary(name, text)
@@ -88,14 +93,14 @@ def _run_left(
         store = LocalStore(runtime.home)
         begun = {run.name: committed_rounds(store, RunPaths(run.name)) for run in left}
         tally = Tally(plan, records, begun, jobs)
-        show_progress = progress_of(plan.name, tally.rounds, tally.rounds_done)
+        show_progress, window = progress_of(plan.name, tally.rounds, tally.rounds_done), Window(progress)
         with show_board(tally, progress) as board:
             for run, error in _train(plan.name, left, runtime, workers, board):
                 if error is not None:
                     failures[run.name] = error
                 board.end(run, error)
                 clock.keep()
-                show_progress(tally.rounds_done)
+                window.show(partial(show_progress, tally.rounds_done))
     return failures
 
 

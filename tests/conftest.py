@@ -37,3 +37,14 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = tmp_path_factory.mktemp("database") / "mlflow.db"
     connect(f"sqlite:///{database}")
     return database
+
+
+@pytest.fixture(scope="session")
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty Prefect database to copy: making one takes half a minute."""
+    from tests.prefect_servers import given_server
+
+    home = tmp_path_factory.mktemp("prefect")
+    with given_server(home):
+        pass
+    return home / "prefect" / "prefect.db"

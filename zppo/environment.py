@@ -25,6 +25,8 @@ def prepare_environment(home: Path) -> None:
         "PREFECT_LOGGING_LEVEL": "WARNING",
         # Errors reach the user through the command line; the pages keep the log.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        # Its background services print each event that a dead server does not take.
+        "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "HF_HUB_DISABLE_TELEMETRY": "1",

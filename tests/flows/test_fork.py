@@ -35,7 +35,8 @@ def test_a_fork_goes_on_to_its_end_by_one_command_and_its_refusals_say_what_to_d
     assert "data.seed: 0 -> 5 (" in other.stderr
     done = zppo("fork", NAME, "--as", "fork", *LAST_TWO, home=home)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"{ROUNDS - 1} of {ROUNDS} rounds are committed; goes on with round {ROUNDS}" in done.stdout
+    shared = f"fork: reuses data, teacher pool and rounds 1 to {ROUNDS - 1}"
+    assert f"{shared}; goes on with round {ROUNDS}" in done.stdout
     for path in (RunPaths(NAME).update(ROUNDS), RunPaths(NAME).checkpoint(ROUNDS)):
         assert files(home, path.replace(NAME, "fork", 1)) == files(home, path)
     assert tracked(home)["parameter forked_from.run"] == NAME

@@ -105,7 +105,7 @@ def test_a_study_that_was_disturbed_has_the_records_of_one_that_was_not(story: S
 
 def test_the_last_sitting_goes_on_and_ends_with_the_report(story: Story) -> None:
     assert (story.last.returncode, story.last.stderr) == (0, "")
-    assert f"of {ROUNDS} rounds are committed; goes on with round" in story.last.stdout
+    assert ": reuses data, teacher pool and round" in story.last.stdout
     assert f"study       {3 * ROUNDS}/{3 * ROUNDS}" in story.last.stdout
     assert story.last.stdout.endswith(f"{report_text(story.plan, story.home)}\n")
 

@@ -63,14 +63,18 @@ def train_run(
     from zppo.wiring.context import open_run
     from zppo.wiring.precompute import run_precompute
     from zppo.wiring.prepare import run_prepare
+    from zppo.wiring.reuse import prepared_before, say_reuse
     from zppo.wiring.tracking import tracking
     from zppo.wiring.train import open_training
 
     with open_run(planned.recipe, planned.name, runtime, Quiet()) as run:
         commit_done()
+        before = prepared_before(run)
         run_prepare(run)
         pool = run_precompute(run)
         run.progress = progress
+        if run.committed_rounds():
+            say_reuse(run, before)
         with tracking(run) as tracker:
             if run.committed_rounds() < run.config.rounds:
                 with open_training(run, tracker) as trainer:

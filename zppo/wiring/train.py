@@ -49,8 +49,6 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
         check_shared(run, prepared, pool)
         _rebuild(run, run.record.fork.round, tracker, prepared)
     total, done = run.config.rounds, run.committed_rounds()
-    if done:
-        run.progress.say(f"train       {done} of {total} rounds are committed; goes on with round {done + 1}")
     place = _Place(done + 1)
     with run.progress.track("train", total, done) as advance, run.watchdog.during(place):
         yield Trainer(_training(run, tracker, prepared, pool, advance, place))
