@@ -63,7 +63,7 @@ class LocalStore:
             if directory.is_dir() and any(directory.iterdir()):
                 raise StoreError(
                     f"{directory} holds files but no {MANIFEST}: restore it, or remove the directory, and "
-                    "run the same command again"
+                    "run the same command again, which repeats the stage that made it"
                 ) from None
             return None
         return parse(data, directory / MANIFEST)

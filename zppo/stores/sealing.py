@@ -21,7 +21,7 @@ def parse(data: bytes, file: Path) -> Manifest:
     """The manifest that a file holds; `StoreError` where it is damaged or of a newer version."""
     damaged = StoreError(
         f"{file} is damaged: its content does not match its own SHA-256. Restore it; or remove {file.parent} "
-        "and run the same command again"
+        "and run the same command again, which repeats the stage that made it"
     )
     try:
         content = json.loads(data)
