@@ -168,13 +168,13 @@ class Fire:
         failed = [entry for entry in done if entry.failure is not None]
         for entry in failed:
             print(f"{entry.key} FAILED: killed {entry.died}\n{_explain(entry)}")
+        left = len(wanted) - len(done)
+        if left:
+            print(f"{left} cases are left: run the same command again")
         print(f"survived {len(done) - len(failed)} of {len(done)}")
         if failed:
             return FAILED
-        if len(done) < len(wanted):
-            print(f"{len(wanted) - len(done)} cases are left: run the same command again")
-            return LEFT
-        return 0
+        return LEFT if left else 0
 
     @contextmanager
     def _worker(self, number: int, database: Path) -> Iterator[Worker]:

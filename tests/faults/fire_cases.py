@@ -5,18 +5,20 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+import httpx
+
 from tests.faults.fire_pocket import KILLS, kill_a_full_run
 from tests.faults.lives import Answer, Ask, Request, forking
-from tests.pipelines import ROOT, first_difference, results
+from tests.pipelines import NAME, ROOT, first_difference, results
 
 Kind = Literal["pocket", "servers", "flow", "moment", "store", "call"]
-"""A full run killed many times · Prefect's and MLflow's server killed · a random moment of a run through
+"""A full run killed many times · a server, or a worker's run, killed · a random moment of a run through
 Prefect · the same of a run without · every crash point of the store · before and after every other call."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The longest first, so that the workers end together."""
@@ -85,7 +87,8 @@ def _of_the_store(point: str) -> bool:
 
 def _server_tests() -> list[Path]:
     """Tests that kill servers outside the process group: each file is a case."""
-    return [ROOT / "tests" / "faults" / f"test_{server}.py" for server in ("mlflow", "prefect")]
+    servers = ("mlflow", "prefect", "prefect_worker")
+    return [ROOT / "tests" / "faults" / f"test_{server}.py" for server in servers]
 
 
 class Worker:
@@ -137,6 +140,8 @@ class Worker:
                 outcome = Outcome(_pytest(case.name), "a server")
             case "flow" | "moment":
                 outcome = self._kill_at_a_moment(case, home, reference)
+                if case.kind == "flow" and outcome.failure is None:
+                    outcome = replace(outcome, failure=wrong_states(_shown_states(self._prefect(), home)))
             case "store" | "call":
                 ask, _ = self._forking[False]
                 answer = ask(Request(str(home), [int(case.name)], ROUNDS))
@@ -163,6 +168,27 @@ class Worker:
         home.mkdir(parents=True)
         shutil.copy(self._database, home / "mlflow.db")
         return home
+
+
+def wrong_states(states: Sequence[str]) -> str | None:
+    """What is wrong with the states of a run's flow runs, the resumed one last; None if nothing is.
+
+    A kill may come before the first flow run was made, or after it had ended.
+    """
+    *killed, resumed = states
+    if resumed == "COMPLETED" and set(killed) <= {"CRASHED", "COMPLETED"}:
+        return None
+    return f"Prefect shows the flow runs as {', '.join(states)}; expected CRASHED, COMPLETED"
+
+
+def _shown_states(prefect: str, home: Path) -> list[str]:
+    from flows.crashed import place  # Prefect reads its settings when it is imported
+
+    asked = {
+        "flow_runs": {"tags": {"all_": [place(home / NAME)]}}, "sort": "EXPECTED_START_TIME_ASC"
+    }  # fmt: skip
+    found = httpx.post(f"{prefect}/api/flow_runs/filter", json=asked).raise_for_status().json()
+    return [flow_run["state"]["type"] for flow_run in found]
 
 
 def _judge(answer: Answer, home: Path, reference: Reference) -> Outcome:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.conftest import Finished
 from tests.faults.fire import Entry, Journal, seconds_left
-from tests.faults.fire_cases import KINDS, Case, Reference, all_cases
+from tests.faults.fire_cases import KINDS, Case, Reference, all_cases, wrong_states
 from tests.pipelines import first_difference
 
 
@@ -71,3 +71,15 @@ def test_the_time_left_follows_the_cases_that_were_measured() -> None:
     left = [Case("store", "0001"), Case("store", "0002")]
     entries = [Entry("store-0003", "store", seconds, None, "") for seconds in (4.0, 6.0)]
     assert seconds_left(left, entries, jobs=2) == 5.0
+
+
+@pytest.mark.parametrize("states", [["COMPLETED"], ["CRASHED", "COMPLETED"], ["COMPLETED", "COMPLETED"]])
+def test_a_killed_flow_run_may_be_shown_as_crashed_and_the_resumed_one_as_completed(
+    states: list[str],
+) -> None:
+    assert wrong_states(states) is None
+
+
+@pytest.mark.parametrize("states", [["CRASHED"], ["RUNNING", "COMPLETED"], ["CRASHED", "RUNNING"]])
+def test_a_flow_run_that_is_left_running_is_a_failure(states: list[str]) -> None:
+    assert wrong_states(states) is not None
