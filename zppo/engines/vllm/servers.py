@@ -6,8 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -40,7 +39,10 @@ class Server(Protocol):
         ...
 
     async def wait_until_healthy(self, client: VllmClient) -> None:
-        """Return when it can work; raise `ServerFault` when it does not in time."""
+        """Return when it can work, at once where it has since it was started.
+
+        Raises `ServerFault` when it cannot in time.
+        """
         ...
 
     def check_alive(self) -> None:
@@ -56,12 +58,19 @@ class Server(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class GivenServer:
     """A server that runs already."""
 
-    url: str
-    start_seconds: float
+    def __init__(self, url: str, start_seconds: float) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            url: Its address.
+            start_seconds: Longest time that it may take to come back after a fault.
+        """
+        self.url = url
+        self._start_seconds = start_seconds
+        self._ready = False
 
     @property
     def name(self) -> str:
@@ -72,18 +81,17 @@ class GivenServer:
         """Somebody else's business."""
 
     async def wait_until_healthy(self, client: VllmClient) -> None:
-        """Give it time to come back, for instance when its own supervisor restarts it."""
-        deadline = time.monotonic() + self.start_seconds
-        while not await client.healthy():
-            if time.monotonic() > deadline:
-                raise ServerFault(f"{self.url}/health was not answered within {self.start_seconds:g} s")
-            await asyncio.sleep(_POLL_SECONDS)
+        """Give it time to come up, and after a fault to come back, should somebody restart it."""
+        if not self._ready:
+            await _healthy(client, self._start_seconds, self.check_alive)
+            self._ready = True
 
     def check_alive(self) -> None:
         """Its processes are out of sight."""
 
     def stop(self) -> None:
-        """Somebody else's business."""
+        """Somebody else's business; from now on it is not taken for ready."""
+        self._ready = False
 
     def last_words(self) -> str:
         """Its log is out of sight."""
@@ -112,7 +120,7 @@ class ManagedServer:
         self._start_seconds = start_seconds
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._was_healthy = False
+        self._ready = self._ever_ready = False
 
     @property
     def url(self) -> str:
@@ -154,21 +162,17 @@ class ManagedServer:
             EngineError: It never did: another start would end alike.
             ServerFault: It did once, but not this time.
         """
-        deadline = time.monotonic() + self._start_seconds
+        if self._ready:
+            return
         try:
-            while not await client.healthy():
-                self.check_alive()
-                if time.monotonic() > deadline:
-                    raise ServerFault(f"it did not start within {self._start_seconds:g} s")
-                await asyncio.sleep(_POLL_SECONDS)
+            await _healthy(client, self._start_seconds, self.check_alive)
         except ServerFault as fault:
-            if self._was_healthy:
+            if self._ever_ready:
                 raise
             self.stop()
-            raise EngineError(
-                f"the vLLM server {self.name} does not start: {fault}. {self.last_words()}"
-            ) from fault
-        self._was_healthy = True
+            said = f"the vLLM server {self.name} does not start: {fault}. {self.last_words()}"
+            raise EngineError(said) from fault
+        self._ready = self._ever_ready = True
 
     def check_alive(self) -> None:
         """Raise `ServerFault` when its process has ended."""
@@ -178,6 +182,7 @@ class ManagedServer:
 
     def stop(self) -> None:
         """End it and all of its processes."""
+        self._ready = False
         if self._process is None:
             return
         self._process.terminate()
@@ -192,6 +197,16 @@ class ManagedServer:
         """The end of its log."""
         lines = self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         return f"The end of its log, {self._log}:\n" + "\n".join(lines)
+
+
+async def _healthy(client: VllmClient, seconds: float, check_alive: Callable[[], None]) -> None:
+    """Return when a server that is coming up can work."""
+    deadline = time.monotonic() + seconds
+    while not await client.healthy():
+        check_alive()
+        if time.monotonic() > deadline:
+            raise ServerFault(f"it was not ready within {seconds:g} s")
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def free_port() -> int:
