@@ -1,6 +1,7 @@
 """Training rows with random tokens, and learners of tiny models."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 
 from transformers import PreTrainedModel
@@ -35,6 +36,19 @@ def random_rows(
             )
         )
     return rows
+
+
+def group_rows(
+    groups: int, seed: int = 0, longest: int = 12, vocabulary: int = VOCABULARY
+) -> list[PolicyRow]:
+    """Random rows, up to eight of which share a prompt."""
+    random = Random(seed)
+    prompts = random_rows(groups, seed, longest, vocabulary)
+    sizes = [random.randint(1, 8) for _ in prompts]
+    rows = random_rows(sum(sizes), seed + 1, longest, vocabulary)
+    shared = [each.prompt_ids for each, size in zip(prompts, sizes, strict=True) for _ in range(size)]
+    random.shuffle(shared)
+    return [replace(row, prompt_ids=prompt) for row, prompt in zip(rows, shared, strict=True)]
 
 
 def distillation_rows(

@@ -20,7 +20,10 @@ class TorchLearnerConfig(Config):
     max_grad_norm: float = Field(default=1.0, gt=0.0)
     """Gradients are scaled down to this norm."""
     max_batch_tokens: int = Field(default=16384, ge=1)
-    """Tokens (prompt and response) of a micro-batch; changes memory and speed, never the loss."""
+    """Tokens (prompts, responses and padding) of a micro-batch; changes memory and speed, never the loss."""
+    share_prompts: Literal["auto", "never"] = "auto"
+    """Whether responses to one prompt share its encoding: where the model's attention allows it and it saves
+    arithmetic, or never; changes speed, never the loss."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
 

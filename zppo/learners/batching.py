@@ -9,71 +9,118 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zppo.learners.packing import Pack, Sharing, inputs, pack
 from zppo.ports import TrainingRow
+
+_PADDING = -1
+"""Segment of the tokens after a sequence's end; its prompt is segment 0, its responses 1, 2, …"""
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Rows that go through the model together; T counts response tokens, row after row.
+    """Packs that go through the model together; T counts response tokens, row after row.
 
-    Rows are padded on the right. In a causal model, recurrent layers included, nothing after a token
-    reaches it, so the padding needs no mask and every token keeps the position it was sampled at.
+    Sequences are padded on the right. In a causal model, recurrent layers included, nothing after a token
+    reaches it, so where no pack holds several rows the padding needs no mask, and every token keeps the
+    position it was sampled at.
     """
 
+    rows: tuple[TrainingRow, ...]
+    """In the order of the packs."""
+    places: tuple[int, ...]
+    """Of the rows among those of the mini-batch."""
     input_ids_BL: Tensor
-    """Prompt and response without its last token, which predicts nothing."""
+    """Prompts and responses, each response without its last token, which predicts nothing."""
     predictors_T: Tensor
     """Place in the flattened `[B * L]` of the token that predicts each response token."""
     targets_T: Tensor
     """The response tokens."""
-    response_lengths: tuple[int, ...]
+    position_ids_BL: Tensor | None = None
+    """As sampled; None where they count from 0 in every sequence."""
+    mask_B1LL: Tensor | None = None
+    """Whether a token (third place) sees another; None where it sees those before it."""
+
+    @property
+    def response_lengths(self) -> list[int]:
+        """Tokens of each row's response."""
+        return [len(row.response_ids) for row in self.rows]
 
 
-def split_by_length(rows: Sequence[TrainingRow], max_tokens: int) -> list[list[int]]:
-    """Places of the rows of each micro-batch, rows of similar length together.
+def micro_batches(rows: Sequence[TrainingRow], max_tokens: int, sharing: Sharing | None) -> list[list[Pack]]:
+    """The packs of each micro-batch: those that need a mask, or those that need none, of similar length.
 
     Args:
         rows: In any order, which has no influence on the micro-batches as long as rollouts have names
             of their own.
-        max_tokens: Most tokens of a padded micro-batch; a longer row has one of its own.
+        max_tokens: Most tokens of a padded micro-batch; a longer pack has one of its own.
+        sharing: Whether rows of one prompt share a sequence, and how long it may get.
     """
-    places = sorted(range(len(rows)), key=lambda place: (_length(rows[place]), rows[place].rollout))
-    batches: list[list[int]] = []
-    for place in places:
-        # Lengths ascend, so this row would set the padded length of its micro-batch.
-        if batches and (len(batches[-1]) + 1) * _length(rows[place]) <= max_tokens:
-            batches[-1].append(place)
+    batches: list[list[Pack]] = []
+    for each in sorted(pack(rows, sharing), key=_order):
+        # Lengths ascend, so this pack would set the padded length of its micro-batch.
+        room = batches and (len(batches[-1]) + 1) * each.length <= max_tokens
+        # A mask would take away the sliding window that a longer row of its own may need.
+        if room and batches[-1][0].shared == each.shared:
+            batches[-1].append(each)
         else:
-            batches.append([place])
+            batches.append([each])
     return batches
 
 
-def collate(rows: Sequence[TrainingRow], device: torch.device) -> MicroBatch:
-    """Lay the rows out as tensors on `device`; prompts hold at least one token."""
-    prompts_B = np.array([len(row.prompt_ids) for row in rows])
-    responses_B = np.array([len(row.response_ids) for row in rows])
-    assert prompts_B.min() > 0, "the first response token needs a prompt token to predict it"
-    columns_L = np.arange((prompts_B + responses_B).max())
-    ids_BL = np.zeros((len(rows), len(columns_L)), dtype=np.int64)
-    ends_B = prompts_B + responses_B
-    ids_BL[columns_L < ends_B[:, None]] = _flat(
-        chain.from_iterable((r.prompt_ids, r.response_ids) for r in rows)
-    )
-    predicts_BL = (columns_L >= prompts_B[:, None] - 1) & (columns_L < ends_B[:, None] - 1)
+def _order(pack: Pack) -> tuple[bool, int, str]:
+    return pack.shared, pack.length, pack.rows[0].rollout
 
-    def move(array: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(array).to(device)
 
+def collate(packs: Sequence[Pack], device: torch.device) -> MicroBatch:
+    """Lay the packs out as tensors on `device`; prompts hold at least one token."""
+    assert all(each.prompt_ids for each in packs), "the first response token needs one to predict it"
+    width = max(each.length for each in packs)
+    ids_BL, positions_BL = np.zeros((2, len(packs), width), dtype=np.int64)
+    segments_BL = np.full((len(packs), width), _PADDING)
+    predictors: list[NDArray[np.int64]] = []
+    for line, each in enumerate(packs):
+        ids_BL[line, : each.length] = _tokens(each)
+        segments_BL[line, : each.length], positions_BL[line, : each.length] = _segments(each)
+        predictors.extend(places + line * width for places in _predictors(each))
+    rows = tuple(chain.from_iterable(each.rows for each in packs))
+    shared = packs[0].shared
     return MicroBatch(
-        input_ids_BL=move(ids_BL[:, :-1]),
-        predictors_T=move(np.flatnonzero(predicts_BL[:, :-1])),
-        targets_T=move(_flat(row.response_ids for row in rows)),
-        response_lengths=tuple(responses_B.tolist()),
+        rows=rows,
+        places=tuple(chain.from_iterable(each.places for each in packs)),
+        input_ids_BL=torch.from_numpy(ids_BL).to(device),
+        predictors_T=torch.from_numpy(np.concatenate(predictors)).to(device),
+        targets_T=torch.from_numpy(_flat(row.response_ids for row in rows)).to(device),
+        position_ids_BL=torch.from_numpy(positions_BL).to(device) if shared else None,
+        mask_B1LL=_mask(torch.from_numpy(segments_BL).to(device)) if shared else None,
     )
 
 
-def _length(row: TrainingRow) -> int:
-    return len(row.prompt_ids) + len(row.response_ids)
+def _mask(segments_BL: Tensor) -> Tensor:
+    """A token sees the prompt and its own response, up to itself; padding sees itself, so no row is empty."""
+    queries_BL1, keys_B1L = segments_BL[:, :, None], segments_BL[:, None, :]
+    before_LL = torch.ones(2 * segments_BL.shape[1:], dtype=torch.bool, device=segments_BL.device).tril()
+    return (((queries_BL1 == keys_B1L) | (keys_B1L == 0)) & before_LL)[:, None]
+
+
+def _tokens(pack: Pack) -> NDArray[np.int64]:
+    return _flat([pack.prompt_ids, *(row.response_ids[: inputs(row)] for row in pack.rows)])
+
+
+def _segments(pack: Pack) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Segment and position of every token of a pack."""
+    prompt, responses = len(pack.prompt_ids), [inputs(row) for row in pack.rows]
+    positions = [np.arange(prompt), *(prompt + np.arange(length) for length in responses)]
+    return np.repeat(np.arange(len(positions)), [prompt, *responses]), np.concatenate(positions)
+
+
+def _predictors(pack: Pack) -> list[NDArray[np.int64]]:
+    """Of each row the places that predict its tokens: the prompt's last token, then the response's own."""
+    prompt, start, places = len(pack.prompt_ids), len(pack.prompt_ids), []
+    for row in pack.rows:
+        own = np.arange(start, start + inputs(row))
+        places.append(np.concatenate([[prompt - 1], own]) if row.response_ids else own)
+        start += inputs(row)
+    return places
 
 
 def _flat(parts: Iterable[tuple[int, ...]]) -> NDArray[np.int64]:

@@ -24,7 +24,12 @@ class SplitModel:
 
     def hidden_states(self, micro_batch: MicroBatch) -> Tensor:
         """Final hidden states `[T, H]` at the tokens that predict the response tokens."""
-        outputs = self.module.base_model(input_ids=micro_batch.input_ids_BL, use_cache=False)
+        outputs = self.module.base_model(
+            input_ids=micro_batch.input_ids_BL,
+            position_ids=micro_batch.position_ids_BL,
+            attention_mask=micro_batch.mask_B1LL,
+            use_cache=False,
+        )
         hidden_TH: Tensor = outputs.last_hidden_state.flatten(0, 1).index_select(0, micro_batch.predictors_T)
         return hidden_TH
 

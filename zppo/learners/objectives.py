@@ -1,7 +1,7 @@
 """What an update minimises: the clipped policy gradient, or the divergence from a teacher."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import ClassVar, Protocol, TypeVar
 
@@ -11,9 +11,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from zppo.core.objective import ClipBounds, clipped_surrogate
-from zppo.learners.batching import MicroBatch, collate
+from zppo.learners.batching import MicroBatch
 from zppo.learners.head import compare_tokens, score_tokens
 from zppo.learners.model import SplitModel
+from zppo.learners.packing import Sharing, sharing_of
 from zppo.ports import DistillationRow, MiniBatch, PolicyRow, TrainingRow
 
 Row = TypeVar("Row", bound=TrainingRow)
@@ -39,16 +40,20 @@ class Objective(Protocol):
         """Whether the terms count clipped tokens."""
         ...
 
+    def sharing(self, student: PreTrainedModel, max_tokens: int) -> Sharing | None:
+        """How far rows of one prompt may share a sequence, in every model that reads them."""
+        ...
+
     def active(self, batch: MiniBatch) -> Sequence[TrainingRow]:
         """The rows that have a gradient; the others are not computed."""
         ...
 
-    def terms(self, student: SplitModel, rows: Sequence[TrainingRow], tokens: int) -> Terms:
+    def terms(self, student: SplitModel, micro_batch: MicroBatch, tokens: int) -> Terms:
         """Run some active rows forward together.
 
         Args:
             student: The model that is trained.
-            rows: A micro-batch.
+            micro_batch: The rows.
             tokens: Response tokens of the whole mini-batch, inactive rows included.
         """
         ...
@@ -68,10 +73,13 @@ class PolicyObjective:
         """Rows with an advantage; the others count in the denominator alone."""
         return [row for row in _narrow(PolicyRow, batch.rows) if row.advantage != 0.0]
 
-    def terms(self, student: SplitModel, rows: Sequence[TrainingRow], tokens: int) -> Terms:
+    def sharing(self, student: PreTrainedModel, max_tokens: int) -> Sharing | None:
+        """That of the student alone."""
+        return sharing_of(student, max_tokens)
+
+    def terms(self, student: SplitModel, micro_batch: MicroBatch, tokens: int) -> Terms:
         """The rows' surrogates over `tokens`."""
-        policy_rows = _narrow(PolicyRow, rows)
-        micro_batch = collate(rows, student.module.device)
+        policy_rows = _narrow(PolicyRow, micro_batch.rows)
         logprobs_T, entropies_T = score_tokens(
             student.head, student.hidden_states(micro_batch), micro_batch.targets_T, self.temperature
         )
@@ -106,15 +114,19 @@ class DistillationObjective:
         rows = _narrow(DistillationRow, batch.rows)
         return [row for row in rows if row.weight != 0.0 and row.response_ids]
 
-    def terms(self, student: SplitModel, rows: Sequence[TrainingRow], tokens: int) -> Terms:
+    def sharing(self, student: PreTrainedModel, max_tokens: int) -> Sharing | None:
+        """That of the student, within the limits of a teacher that admits it."""
+        own, teachers = sharing_of(student, max_tokens), sharing_of(self._teacher.module, max_tokens)
+        return replace(own, longest=min(own.longest, teachers.longest)) if own and teachers else None
+
+    def terms(self, student: SplitModel, micro_batch: MicroBatch, tokens: int) -> Terms:
         """The rows' weighted divergences; `tokens` has no influence."""
-        micro_batch = collate(rows, student.module.device)
         with torch.no_grad():
             teacher_TH = self._teacher.hidden_states(micro_batch)
         divergences_T, entropies_T = compare_tokens(
             student.head, student.hidden_states(micro_batch), self._teacher.head, teacher_TH
         )
-        weights = [row.weight / len(row.response_ids) for row in _narrow(DistillationRow, rows)]
+        weights = [row.weight / len(row.response_ids) for row in _narrow(DistillationRow, micro_batch.rows)]
         loss = (divergences_T * _repeat(weights, micro_batch, divergences_T)).sum()
         return Terms(loss, entropies_T.sum())
 

@@ -15,7 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from schemas.config.learner import TorchLearnerConfig
 from zppo.errors import EngineError
 from zppo.learners import checkpoint
-from zppo.learners.batching import collate, split_by_length
+from zppo.learners.batching import MicroBatch, collate, micro_batches
 from zppo.learners.head import score_tokens
 from zppo.learners.model import SplitModel
 from zppo.learners.objectives import Objective
@@ -82,6 +82,8 @@ class TorchLearner:
             fused=True,
         )
         self._updates = 0
+        shared = config.share_prompts == "auto"
+        self._sharing = objective.sharing(model, config.max_batch_tokens) if shared else None
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
 
@@ -127,14 +129,13 @@ class TorchLearner:
 
     def _logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         result: list[tuple[float, ...]] = [()] * len(rows)
-        for places in split_by_length(rows, self._config.max_batch_tokens):
-            micro_batch = collate([rows[place] for place in places], self._model.device)
+        for micro_batch in self._micro_batches(rows):
             hidden_TH = self._split.hidden_states(micro_batch)
             logprobs_T, _ = score_tokens(
                 self._split.head, hidden_TH, micro_batch.targets_T, self._temperature
             )
-            by_row = torch.split(logprobs_T.cpu(), list(micro_batch.response_lengths))
-            for place, logprobs in zip(places, by_row, strict=True):
+            by_row = torch.split(logprobs_T.cpu(), micro_batch.response_lengths)
+            for place, logprobs in zip(micro_batch.places, by_row, strict=True):
                 result[place] = tuple(logprobs.tolist())
         return result
 
@@ -161,19 +162,19 @@ class TorchLearner:
 
     def _accumulate_gradients(self, rows: Sequence[TrainingRow], tokens: int) -> _Sums:
         parts = []
-        for micro_rows in self._micro_batches(rows):
-            sums = self._backward(micro_rows, tokens)
+        for micro_batch in self._micro_batches(rows):
+            sums = self._backward(micro_batch, tokens)
             if not math.isfinite(sums.loss):
-                raise EngineError(_not_finite("loss", sums.loss, micro_rows))
+                raise EngineError(_not_finite("loss", sums.loss, micro_batch.rows))
             parts.append(sums)
         losses, entropies, clipped = zip(*parts, strict=True)
         counts = tuple(map(math.fsum, zip(*clipped, strict=True)))
         return _Sums(math.fsum(losses), math.fsum(entropies), counts)
 
-    def _backward(self, rows: Sequence[TrainingRow], tokens: int) -> _Sums:
+    def _backward(self, micro_batch: MicroBatch, tokens: int) -> _Sums:
         """Add the gradient of the rows' share of the loss to the parameters'."""
         with _checkpointed_layers(self._model):
-            terms = self._objective.terms(self._split, rows, tokens)
+            terms = self._objective.terms(self._split, micro_batch, tokens)
             torch.autograd.backward(terms.loss)
         numbers = torch.stack([terms.loss.detach(), terms.entropy, *terms.clipped])
         loss, entropy, *clipped = numbers.tolist()
@@ -189,11 +190,11 @@ class TorchLearner:
 
     def _culprits(self, rows: Sequence[TrainingRow], tokens: int) -> Sequence[TrainingRow]:
         """The first micro-batch whose own gradient is not finite; all rows where only the sum is not."""
-        for micro_rows in self._micro_batches(rows):
+        for micro_batch in self._micro_batches(rows):
             self._optimizer.zero_grad()
-            self._backward(micro_rows, tokens)
+            self._backward(micro_batch, tokens)
             if not get_total_norm(self._gradients()).isfinite():
-                return micro_rows
+                return micro_batch.rows
         return rows
 
     def _step(self, rows: Sequence[TrainingRow]) -> None:
@@ -211,9 +212,9 @@ class TorchLearner:
     def _gradients(self) -> list[Tensor]:
         return [weight.grad for weight in self._parameters.values() if weight.grad is not None]
 
-    def _micro_batches(self, rows: Sequence[TrainingRow]) -> Iterator[list[TrainingRow]]:
-        for places in split_by_length(rows, self._config.max_batch_tokens):
-            yield [rows[place] for place in places]
+    def _micro_batches(self, rows: Sequence[TrainingRow]) -> Iterator[MicroBatch]:
+        for packs in micro_batches(rows, self._config.max_batch_tokens, self._sharing):
+            yield collate(packs, self._model.device)
 
 
 def learning_rate(config: TorchLearnerConfig, updates: int) -> float:
