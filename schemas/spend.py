@@ -1,5 +1,7 @@
 """What requests to an endpoint used, and what that costs."""
 
+from typing import Literal, Self
+
 from pydantic import Field
 
 from schemas.base import Frozen
@@ -45,5 +47,32 @@ class Spend(Frozen):
 
     def text(self, prices: Prices | None) -> str:
         """For a reader, such as `12,345 tokens, 0.52 USD`."""
-        tokens = f"{self.tokens:,} tokens"
-        return f"{tokens}, {self.money(prices):,.2f} {prices.currency}" if prices else tokens
+        money, currency = (self.money(prices), prices.currency) if prices else (None, None)
+        return spend_text(self.tokens, money, currency)
+
+
+class EndpointSpend(Frozen):
+    """What one part of a run spent at its endpoint."""
+
+    role: Literal["teacher", "judge"]
+    used: Spend
+    money: float | None = None
+    """At the recipe's prices; None without them."""
+    currency: str | None = None
+
+    @classmethod
+    def of(cls, role: Literal["teacher", "judge"], used: Spend, prices: Prices | None) -> Self:
+        """With its cost, where there are prices."""
+        if prices is None:
+            return cls(role=role, used=used)
+        return cls(role=role, used=used, money=used.money(prices), currency=prices.currency)
+
+    @property
+    def text(self) -> str:
+        """For a reader, such as `12,345 tokens, 0.52 USD`."""
+        return spend_text(self.used.tokens, self.money, self.currency)
+
+
+def spend_text(tokens: int, money: float | None, currency: str | None) -> str:
+    """For a reader, such as `12,345 tokens, 0.52 USD`."""
+    return f"{tokens:,} tokens" + (f", {money:,.2f} {currency}" if money is not None else "")

@@ -180,3 +180,29 @@ def _head(status: int, length: int, retry_after: str = "") -> bytes:
 async def _send(writer: asyncio.StreamWriter, status: int, content: bytes, retry_after: str = "") -> None:
     writer.write(_head(status, len(content), retry_after) + content)
     await writer.drain()
+
+
+def model_reply(model: str) -> Callable[[Asked], str]:
+    """Replies of a pocket model through the product's own engine, by the request's seed."""
+    from schemas.config.models import DecodingConfig, ModelConfig, TransformersEngineConfig
+    from zppo.engines.transformers import TransformersEngine
+    from zppo.models.loading import load_model, load_tokenizer, pick_device, resolve
+    from zppo.ports import Generation, GenerationRequest
+
+    config = ModelConfig(model=model)
+    reference = resolve(config)
+    tokenizer = load_tokenizer(config, reference)
+    engine = TransformersEngine(
+        load_model(config, reference, pick_device("cpu")), tokenizer, TransformersEngineConfig()
+    )
+    plain = DecodingConfig(top_p=1.0, top_k=0, presence_penalty=0.0)
+    one_at_a_time = threading.Lock()
+
+    def reply(asked: Asked) -> str:
+        request = GenerationRequest(asked.id, tokenizer.encode(asked.prompt), (asked.body["seed"],))
+        limits = {"temperature": asked.body["temperature"], "max_response_tokens": asked.body["max_tokens"]}
+        with one_at_a_time:
+            ((drawn,),) = engine.generate([request], plain.model_copy(update=limits))
+        return drawn.text if isinstance(drawn, Generation) else ""
+
+    return reply

@@ -36,6 +36,16 @@ class RunPaths:
         return f"{self.rounds}/{index:05d}/update"
 
     @property
+    def teacher_spend(self) -> str:
+        """What the run has spent at its teacher's endpoint; no artifact."""
+        return f"{self.root}/teacher-spend.jsonl"
+
+    @property
+    def judge_spend(self) -> str:
+        """What the run's judge has used; no artifact."""
+        return f"{self.root}/judge-spend.jsonl"
+
+    @property
     def base(self) -> str:
         """Validation of the base student."""
         return f"{self.root}/base"

@@ -61,11 +61,17 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _teacher_fits_method(self) -> Self:
-        if isinstance(self.method, Hint | OffPolicy | OnPolicy) and self.teacher.type != "model":
-            why = "hints that the teacher writes" if isinstance(self.method, Hint) else "the teacher's logits"
+        writes = self.teacher.type in ("model", "endpoint")
+        if isinstance(self.method, OffPolicy | OnPolicy) and self.teacher.type != "model":
+            only = ", which gives text only" if self.teacher.type == "endpoint" else ""
             raise ValueError(
-                f"method {self.method.type!r} needs {why}, but teacher.type is {self.teacher.type!r}; "
-                "choose 'model', or another method"
+                f"method {self.method.type!r} needs the teacher's logits, but teacher.type is "
+                f"{self.teacher.type!r}{only}; choose 'model', or another method"
+            )
+        if isinstance(self.method, Hint) and not writes:
+            raise ValueError(
+                f"method {self.method.type!r} needs hints that the teacher writes, but teacher.type is "
+                f"{self.teacher.type!r}; choose 'model' or 'endpoint', or another method"
             )
         if isinstance(self.method, OffPolicy) and self.teacher.type == "model" and self.teacher.only_hard:
             raise ValueError(
@@ -75,15 +81,15 @@ class RunConfig(Config):
         if isinstance(self.method, WithTeacher) and self.teacher.type == "none":
             raise ValueError(
                 f"method {self.method.type!r} asks a teacher, but teacher.type is 'none'; "
-                "choose 'model', 'reference' or 'recorded', or a method without a teacher"
+                "choose 'model', 'endpoint', 'reference' or 'recorded', or a method without a teacher"
             )
         if (
             isinstance(self.method, Reformulation)
             and self.method.compression.type == "teacher"
-            and self.teacher.type != "model"
+            and not writes
         ):
             raise ValueError(
-                "method.compression.type 'teacher' needs teacher.type 'model', "
+                "method.compression.type 'teacher' needs teacher.type 'model' or 'endpoint', "
                 f"not {self.teacher.type!r}; use 'extractive'"
             )
         return self

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from schemas.base import Config
+from schemas.config.endpoints import Prices
 from schemas.config.models import EngineConfig, ModelConfig, TransformersEngineConfig
 
 
@@ -17,9 +18,18 @@ class _Pool(Config):
     only_hard: bool = False
     """Precompute only for the questions that the base student finds hard."""
 
+    @model_validator(mode="after")
+    def _answers_somewhere(self) -> Self:
+        if self.visits == 0 and (self.when_dry != "online" or self.only_hard):
+            raise ValueError(
+                "visits is 0, so there is no pool: expected when_dry 'online' and only_hard false, got "
+                f"{self.when_dry!r} and {str(self.only_hard).lower()}; or set visits to 1 or more"
+            )
+        return self
+
 
 class ModelTeacher(_Pool):
-    """A frozen model through the transformers engine."""
+    """A frozen model through a local engine."""
 
     type: Literal["model"] = "model"
     model: ModelConfig
@@ -31,14 +41,29 @@ class ModelTeacher(_Pool):
     temperature: float = Field(default=1.0, gt=0.0)
     max_response_tokens: int = Field(default=12288, ge=1)
 
-    @model_validator(mode="after")
-    def _answers_somewhere(self) -> Self:
-        if self.visits == 0 and (self.when_dry != "online" or self.only_hard):
-            raise ValueError(
-                "visits is 0, so there is no pool: expected when_dry 'online' and only_hard false, got "
-                f"{self.when_dry!r} and {str(self.only_hard).lower()}; or set visits to 1 or more"
-            )
-        return self
+
+class EndpointTeacher(_Pool):
+    """A model behind an OpenAI-compatible chat endpoint; the machine's `endpoints.teacher` says where."""
+
+    type: Literal["endpoint"] = "endpoint"
+    model: str = Field(min_length=1)
+    """Its name at the endpoint."""
+    revision: str | None = None
+    """A label of yours for what answers under that name, such as a date: recorded with every response, and
+    another label makes another pool."""
+    templates: str = "general"
+    """Name of a template set in the package, or a directory with one."""
+    visits: int = Field(default=4, ge=0)
+    """As for a teacher of type `model`."""
+    temperature: float = Field(default=1.0, gt=0.0)
+    max_response_tokens: int = Field(default=12288, ge=1)
+    enable_thinking: bool | None = None
+    """Sent for the chat template where it has such a switch; vLLM and SGLang know it, others may refuse."""
+    many_choices: bool = False
+    """Ask for all responses of a visit in one request (`n`), which bills the prompt once. Not every endpoint
+    can."""
+    prices: Prices | None = None
+    """What the provider charges; without them only tokens are counted."""
 
 
 class ReferenceTeacher(_Pool):
@@ -65,7 +90,8 @@ class NoTeacher(Config):
 
 
 TeacherConfig = Annotated[
-    ModelTeacher | ReferenceTeacher | RecordedTeacher | NoTeacher, Field(discriminator="type")
+    ModelTeacher | EndpointTeacher | ReferenceTeacher | RecordedTeacher | NoTeacher,
+    Field(discriminator="type"),
 ]
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
+from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
@@ -97,8 +98,11 @@ class ChatClient:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect; after an error, what is still in flight is given up."""
+        self._stack.__exit__(kind, error, trace)
 
     @property
     def spent(self) -> Spend:

@@ -53,6 +53,7 @@ class Ledger:
         self._prices = prices
         self._note = note
         self._held = Spend()
+        self._end = ""
         self._changed = anyio.Event()
 
     @asynccontextmanager
@@ -60,13 +61,17 @@ class Ledger:
         """Hold a request's share of the budget while it is in flight; waits for others to give theirs back.
 
         Raises:
-            BudgetReached: Nothing is in flight, and the rest does not cover it.
+            BudgetReached: Nothing is in flight, and the rest does not cover it. Then it is the end for all
+                others too, even those that it would cover.
         """
         most = _most(request)
-        while not self._covers(most):
-            if not self._held.requests:
-                raise BudgetReached(self._exhausted(most))
-            await self._changed.wait()
+        while not self._end and not self._covers(most):
+            if self._held.requests:
+                await self._changed.wait()
+            else:
+                self._end = self._exhausted(most)
+        if self._end:
+            raise BudgetReached(self._end)
         self._held += most
         try:
             yield

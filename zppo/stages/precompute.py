@@ -3,30 +3,35 @@
 Of correct ones the teacher also writes what the method asks for: summaries, hints.
 
 Resumes by question: finished questions are lines of a journal in a directory of the caller's, synced to
-disk batch by batch. The same seeds give the same responses, whichever session draws them.
+disk batch by batch, or one by one as an endpoint answers them. The pool holds them in the order asked for,
+and with a local engine the same seeds give the same responses, whichever session draws them.
 """
 
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from schemas.question import Question
+from schemas.spend import EndpointSpend
 from schemas.teacher import AnsweredQuestion, HintOutcome, PooledResponse, TeacherPool
 from zppo.core.randomness import derive_seed
 from zppo.core.values import Original
-from zppo.errors import InputError, StoreError
+from zppo.endpoints.ledger import BudgetReached
+from zppo.errors import InputError, StoreError, ZppoError
 from zppo.ports import Compressor, Grader
 from zppo.stores.files import DiskErrors
 from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import RESPONSES, valid, write_pool
 from zppo.teachers.sources import Ask, ResponseSource, SourceKind, grade_drawn
 
-JOURNAL, REPORT = "answered.jsonl", "report.json"
+JOURNAL, REPORT, SPEND = "answered.jsonl", "report.json", "spend.jsonl"
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,11 @@ class Precomputation:
     """Writes hints from correct responses, where the method shows them."""
     batch_questions: int = 64
     """Questions asked at once; the engine splits them further by its memory. What a crash can lose."""
+    side_by_side: int = 0
+    """Questions that are asked one by one beside each other, for a teacher that answers many at a time and
+    each in its own time; 0: in batches."""
+    spent: Callable[[], EndpointSpend | None] = lambda: None
+    """What the pool has cost so far, for the report."""
 
 
 def precompute(
@@ -66,24 +76,57 @@ def precompute(
 
     Raises:
         InputError: The teacher gave no usable response to any question.
+        BudgetReached: The rest of the endpoint's budget does not cover another request.
     """
     journal = Journal(partial)
     finished = {answered.question_id for answered in journal.read()}
     waiting = [question for question in questions if question.id not in finished]
     done = len(questions) - len(waiting)
     progress(done, len(questions))
-    for start in range(0, len(waiting), job.batch_questions):
-        batch = waiting[start : start + job.batch_questions]
-        journal.append(answer(batch, job))
-        done += len(batch)
-        progress(done, len(questions))
+    try:
+        for answered in _one_by_one(waiting, job) if job.side_by_side else _in_batches(waiting, job):
+            journal.append(answered)
+            done += len(answered)
+            progress(done, len(questions))
+    except BudgetReached as error:
+        raise BudgetReached(f"{error}. {done:,} of {len(questions):,} questions are done and kept") from None
 
-    report = summarize(job.source.kind, journal.read())
+    report = summarize(job.source.kind, journal.read(), job.spent())
     if questions and not report.responses:
         raise InputError(_nothing(job.source.kind, journal.read()))
-    write_pool(out / RESPONSES, journal.read())
+    write_pool(out / RESPONSES, journal.read_in_order([question.id for question in questions]))
     (out / REPORT).write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return report
+
+
+def _in_batches(waiting: Sequence[Question], job: Precomputation) -> Iterator[list[AnsweredQuestion]]:
+    for start in range(0, len(waiting), job.batch_questions):
+        yield answer(waiting[start : start + job.batch_questions], job)
+
+
+def _one_by_one(waiting: Sequence[Question], job: Precomputation) -> Iterator[list[AnsweredQuestion]]:
+    """Each question as it is done. After an error no other begins; those begun are kept if they succeed."""
+    left = iter(waiting)
+    errors: list[ZppoError] = []
+    threads = ThreadPoolExecutor(job.side_by_side, thread_name_prefix="teacher")
+    running: set[Future[list[AnsweredQuestion]]] = set()
+    try:
+        while True:
+            if not errors:
+                begin = islice(left, job.side_by_side - len(running))
+                running |= {threads.submit(answer, [question], job) for question in begin}
+            if not running:
+                break
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for each in done:
+                try:
+                    yield each.result()
+                except ZppoError as error:
+                    errors.append(error)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+    if errors:
+        raise errors[0]
 
 
 def answer(questions: Sequence[Question], job: Precomputation) -> list[AnsweredQuestion]:
@@ -114,7 +157,9 @@ def only_hard(questions: Sequence[Question], accuracies: Mapping[str, float], ta
     return [question for question in questions if accuracies.get(question.id, 0.0) < tau]
 
 
-def summarize(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> TeacherPool:
+def summarize(
+    teacher: SourceKind, answered: Iterable[AnsweredQuestion], spend: EndpointSpend | None = None
+) -> TeacherPool:
     """Count what the pool holds."""
     questions = covered = responses = correct = failed = summaries = tokens = 0
     hints = Counter[HintOutcome | None]()
@@ -145,6 +190,7 @@ def summarize(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> Teac
         hints_missing=hints["missing"],
         tokens=tokens,
         seconds=seconds,
+        spend=spend,
     )
 
 
@@ -171,15 +217,30 @@ class Journal:
         Raises:
             StoreError: A line is damaged.
         """
+        for _, answered in self._placed():
+            yield answered
+
+    def read_in_order(self, question_ids: Sequence[str]) -> Iterator[AnsweredQuestion]:
+        """The questions in another order, one at a time; only their places are held in memory."""
+        places = {answered.question_id: place for place, answered in self._placed()}
+        with self._path.open("rb") as file:
+            for question_id in question_ids:
+                file.seek(places[question_id])
+                yield AnsweredQuestion.model_validate_json(file.readline())
+
+    def _placed(self) -> Iterator[tuple[int, AnsweredQuestion]]:
+        """Each question with the place of its line."""
+        place = 0
         with self._path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    yield AnsweredQuestion.model_validate_json(line)
+                    yield place, AnsweredQuestion.model_validate_json(line)
                 except ValidationError as error:
                     raise StoreError(
                         f"{self._path}, line {number}: expected the teacher's responses to one question, but "
                         f"{error.errors()[0]['msg']}; remove the file to ask the teacher again"
                     ) from None
+                place += len(line)
 
 
 def _nothing(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> str:

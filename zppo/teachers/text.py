@@ -1,6 +1,6 @@
 """Adapters of the port `TextModel`: a local engine, a chat endpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from schemas.config.models import DecodingConfig
 from zppo.endpoints.chat import ChatAnswer, ChatFailure, ChatRequest
@@ -22,15 +22,22 @@ and for a teacher with shorter tokens."""
 class EngineText:
     """A local engine; one prefill a request."""
 
-    def __init__(self, engine: RolloutEngine, decoding: DecodingConfig):
+    def __init__(
+        self,
+        engine: RolloutEngine,
+        decoding: DecodingConfig,
+        encode: Callable[[str], tuple[int, ...]] | None = None,
+    ):
         """Keep the engine.
 
         Args:
             engine: Holds the model's weights.
             decoding: How texts are sampled; each request has a limit of its own.
+            encode: Token ids of a prompt, chat template included; as the engine encodes it unless given.
         """
         self._engine = engine
         self._decoding = decoding
+        self._encode = encode or engine.encode
 
     def write(
         self, requests: Sequence[TextRequest], max_tokens: int
@@ -38,9 +45,7 @@ class EngineText:
         """As the engine draws them, with their token ids."""
         if not requests:
             return []
-        asked = [
-            GenerationRequest(each.id, self._engine.encode(each.prompt), each.seeds) for each in requests
-        ]
+        asked = [GenerationRequest(each.id, self._encode(each.prompt), each.seeds) for each in requests]
         decoding = self._decoding.model_copy(update={"max_response_tokens": max_tokens})
         drawn = self._engine.generate(asked, decoding)
         return [

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from schemas.config.method import OffPolicy, OnPolicy
 from schemas.config.models import EngineConfig, ModelConfig
 from schemas.config.run import RunConfig, Runtime
-from schemas.config.teacher import ModelTeacher
+from schemas.config.teacher import EndpointTeacher, ModelTeacher
 from schemas.manifest import Identity, Manifest, Parent
 from schemas.question import Split
 from schemas.run import ResolvedModel, RunRecord
@@ -32,6 +32,7 @@ from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 from zppo.stores.locks import exclusive
 from zppo.watchdog.guard import Watchdog, tell_of_hang
+from zppo.wiring.endpoints import TeacherEndpoint, open_teacher
 from zppo.wiring.models import LoadedModel, pin
 
 
@@ -79,6 +80,14 @@ class RunContext:
         if not isinstance(self.config.teacher, ModelTeacher) or self.record.teacher is None:
             return None
         return self.load(self.config.teacher.model, self.record.teacher, self.config.teacher.engine)
+
+    @cached_property
+    def teacher_endpoint(self) -> TeacherEndpoint | None:
+        """The teacher's client, where it is behind an endpoint; nothing is sent yet."""
+        if not isinstance(self.config.teacher, EndpointTeacher):
+            return None
+        log = self.store.home / self.paths.teacher_spend
+        return self._stack.enter_context(open_teacher(self.config.teacher, self.runtime, log))
 
     @cached_property
     def grader(self) -> RuleGrader:

@@ -1,13 +1,16 @@
 """The precompute stage of a run: the teacher's responses, drawn ahead of training."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from schemas.config.method import Hint, WithTeacher
 from schemas.config.teacher import (
+    EndpointTeacher,
     ModelTeacher,
     NoTeacher,
     RecordedTeacher,
@@ -21,17 +24,19 @@ from zppo.layout import partial, shared
 from zppo.rendering import templates_digest
 from zppo.sampling import training_decoding
 from zppo.stages.evaluate import Examinee, examine
-from zppo.stages.precompute import REPORT, Precomputation, only_hard, precompute
+from zppo.stages.precompute import REPORT, SPEND, Precomputation, only_hard, precompute
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.files import sha256
 from zppo.stores.identity import digest, fingerprint, identify
 from zppo.teachers.compressors import load_compression_template
 from zppo.teachers.hints import load_hint_template
 from zppo.wiring.context import RunContext
+from zppo.wiring.grader import judge_inputs
 from zppo.wiring.pool import named_inputs
 from zppo.wiring.prepare import run_prepare
 from zppo.wiring.teacher import compression, compressor, hint_writer, response_source, works_in_rounds
 
+AnyTeacher = ModelTeacher | EndpointTeacher | ReferenceTeacher | RecordedTeacher
 RESPONSES_AT_ONCE = 512
 """Teacher responses between two lines of the journal: what a crash of the precomputation can lose."""
 
@@ -60,55 +65,84 @@ def _precompute(run: RunContext) -> str:
     identity = identify("precompute", pool_inputs(run, config), [run.committed(prepared)])
     path = shared("precompute", fingerprint(identity))
     if run.store.find(path, identity) is None:
-        questions = _questions_to_ask(run, prepared, config)
-        responses = method.teacher_group_size * config.visits
-        job = Precomputation(
-            source=response_source(run, config),
-            grader=run.grader,
-            responses=responses,
-            seed=run.config.data.seed,
-            batch_questions=max(1, RESPONSES_AT_ONCE // responses),
-            compressor=compressor(run) if isinstance(compression(run.config), TeacherCompression) else None,
-            hints=hint_writer(run),
-        )
         unfinished = run.store.home / partial("precompute", fingerprint(identity))
-        with (
-            run.store.commit(path, identity) as staging,
-            run.progress.track("precompute", len(questions)) as advance,
-        ):
-            precompute(questions, job, unfinished, staging.directory, lambda done, _: advance(done, ""))
+        with _job(run, method, config, unfinished) as job:
+            questions = _questions_to_ask(run, prepared, config)
+            with (
+                run.store.commit(path, identity) as staging,
+                run.progress.track("precompute", len(questions)) as advance,
+            ):
+                precompute(
+                    questions, job, unfinished, staging.directory, lambda done, _: advance(done, _spend(run))
+                )
         shutil.rmtree(unfinished)
         if run.teacher is not None and not works_in_rounds(run.config):
             run.teacher.unload()
     pool = read_artifact(run.store, path, REPORT, TeacherPool)
-    run.progress.say(
-        f"precompute  {pool.responses:,} responses to {pool.questions:,} questions, {pool.correct:,} "
-        f"correct; coverage {pool.coverage:.1%}"
-    )
-    if isinstance(method, Hint):
-        if not pool.hints:
-            raise InputError(
-                f"the teacher wrote no usable hint to any question: {pool.hints_revealing:,} gave the answer "
-                f"away, {pool.hints_missing:,} were empty, too long (method.max_hint_tokens) or not inside "
-                "<hint> tags; use a stronger teacher, or another write_hint.txt in its template set"
-            )
-        run.progress.say(
-            f"precompute  {pool.hints:,} hints from the correct ones; rejected {pool.hints_revealing:,} that "
-            f"gave the answer away; {pool.hints_missing:,} missing or too long"
+    _say(run, pool)
+    if isinstance(method, Hint) and not pool.hints:
+        raise InputError(
+            f"the teacher wrote no usable hint to any question: {pool.hints_revealing:,} gave the answer "
+            f"away, {pool.hints_missing:,} were empty, too long (method.max_hint_tokens) or not inside "
+            "<hint> tags; use a stronger teacher, or another write_hint.txt in its template set"
         )
     return path
 
 
-def pool_inputs(
-    run: RunContext, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
-) -> dict[str, JsonValue]:
+@contextmanager
+def _job(
+    run: RunContext, method: WithTeacher, config: AnyTeacher, unfinished: Path
+) -> Iterator[Precomputation]:
+    """What is asked of whom; an endpoint's spend is kept beside the journal meanwhile."""
+    responses = method.teacher_group_size * config.visits
+    job = Precomputation(
+        source=response_source(run, config),
+        grader=run.grading.training,
+        responses=responses,
+        seed=run.config.data.seed,
+        batch_questions=max(1, RESPONSES_AT_ONCE // responses),
+        compressor=compressor(run) if isinstance(compression(run.config), TeacherCompression) else None,
+        hints=hint_writer(run),
+    )
+    endpoint = run.teacher_endpoint
+    if endpoint is None:
+        yield job
+        return
+    with endpoint.logged(unfinished / SPEND) as spent:
+        # Twice the requests that may be in flight: some questions wait for their last response only.
+        requests = 1 if endpoint.config.many_choices else responses
+        beside = max(2, -(-2 * endpoint.client.endpoint.access.concurrency // requests))
+        yield replace(job, side_by_side=beside, spent=lambda: endpoint.priced(spent.total()))
+
+
+def _spend(run: RunContext) -> str:
+    """For the progress line: what the run has spent at its teacher's endpoint."""
+    return run.teacher_endpoint.total.text if run.teacher_endpoint is not None else ""
+
+
+def _say(run: RunContext, pool: TeacherPool) -> None:
+    run.progress.say(
+        f"precompute  {pool.responses:,} responses to {pool.questions:,} questions, {pool.correct:,} "
+        f"correct; coverage {pool.coverage:.1%}{f'; cost {pool.spend.text}' if pool.spend else ''}"
+    )
+    if isinstance(run.config.method, Hint):
+        run.progress.say(
+            f"precompute  {pool.hints:,} hints from the correct ones; rejected {pool.hints_revealing:,} that "
+            f"gave the answer away; {pool.hints_missing:,} missing or too long"
+        )
+
+
+def pool_inputs(run: RunContext, config: AnyTeacher) -> dict[str, JsonValue]:
     """What the pool's content depends on: its settings, and the digests of what they name."""
-    inputs = named_inputs(run.config)
+    inputs = named_inputs(run.config) | judge_inputs(run.record, "evaluation")
     if isinstance(config, ModelTeacher):
         assert run.record.teacher is not None
         inputs["model"] = run.record.teacher.digest
         inputs["templates"] = templates_digest(config.model.templates)
         inputs |= _written_inputs(run, config.model.templates)
+    if isinstance(config, EndpointTeacher):
+        inputs["templates"] = templates_digest(config.templates)
+        inputs |= _written_inputs(run, config.templates)
     if isinstance(config, RecordedTeacher):
         inputs["file"] = sha256(_recorded_file(config))
     if config.only_hard:
@@ -134,9 +168,7 @@ def _recorded_file(config: RecordedTeacher) -> Path:
     return path
 
 
-def _questions_to_ask(
-    run: RunContext, prepared: str, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
-) -> Sequence[Question]:
+def _questions_to_ask(run: RunContext, prepared: str, config: AnyTeacher) -> Sequence[Question]:
     """All training questions, or those that the base student finds hard."""
     table = run.questions(prepared, "train")
     questions = table.at(range(len(table)))
@@ -145,7 +177,7 @@ def _questions_to_ask(
     examinee = Examinee(
         run.student.engine,
         run.templates,
-        run.grader,
+        run.grading.training,
         training_decoding(run.config.sampling),
         run.config.method.group_size,
         run.config.data.seed,

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from schemas.config.grader import TeacherJudge
 from schemas.config.method import Hint, OffPolicy, OnPolicy, Reformulation, WithTeacher
 from schemas.config.models import DecodingConfig
 from schemas.config.run import RunConfig
 from schemas.config.teacher import (
     CompressionConfig,
+    EndpointTeacher,
     ExtractiveCompression,
     ModelTeacher,
     NoTeacher,
@@ -14,25 +16,28 @@ from schemas.config.teacher import (
     ReferenceTeacher,
     TeacherCompression,
 )
-from zppo.ports import Compressor, Teacher
+from zppo.ports import Compressor, Teacher, TextModel
 from zppo.rendering import load_templates
 from zppo.teachers.adapters import OnlineTeacher, PoolTeacher
 from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor, load_compression_template
 from zppo.teachers.hints import HintWriter, load_hint_template
 from zppo.teachers.pool import RESPONSES, PoolTable
 from zppo.teachers.sources import ModelSource, RecordedSource, ReferenceSource, ResponseSource
-from zppo.teachers.text import EngineText
+from zppo.teachers.text import EndpointText, EngineText
 from zppo.wiring.context import RunContext
 
 
 def works_in_rounds(config: RunConfig) -> bool:
-    """Whether the teacher model is needed while training.
+    """Whether the teacher's model is needed while training.
 
-    It gives logits, writes summaries, or answers when the pool is dry.
+    It gives logits, writes summaries, judges, or answers when the pool is dry.
     """
-    online = isinstance(config.teacher, ModelTeacher) and config.teacher.when_dry == "online"
+    online = (
+        isinstance(config.teacher, ModelTeacher | EndpointTeacher) and config.teacher.when_dry == "online"
+    )
     return (
         isinstance(config.method, OffPolicy | OnPolicy)
+        or isinstance(config.judge, TeacherJudge)
         or isinstance(compression(config), TeacherCompression)
         or (online and isinstance(config.method, WithTeacher))
     )
@@ -45,27 +50,42 @@ def teacher(run: RunContext, pool: str) -> Teacher | None:
         return None
     online = None
     if config.when_dry == "online":
-        online = OnlineTeacher(response_source(run, config), run.grader, hint_writer(run))
+        online = OnlineTeacher(response_source(run, config), run.grading.training, hint_writer(run))
     if not pool:
         return online
     return PoolTeacher(PoolTable(run.store.file(pool, RESPONSES)), config.when_dry, online)
 
 
 def response_source(
-    run: RunContext, config: ModelTeacher | ReferenceTeacher | RecordedTeacher
+    run: RunContext, config: ModelTeacher | EndpointTeacher | ReferenceTeacher | RecordedTeacher
 ) -> ResponseSource:
     """Where the recipe's teacher responses come from."""
     if isinstance(config, ReferenceTeacher):
         return ReferenceSource()
     if isinstance(config, RecordedTeacher):
         return RecordedSource(Path(config.path))
-    assert run.teacher is not None
-    templates = load_templates(config.model.templates)
+    templates = load_templates(templates_of(config))
     return ModelSource(
-        EngineText(run.teacher.engine, _decoding(config)),
+        _text_model(run, config),
         lambda question: templates.render_plain(question.text),
         config.max_response_tokens,
+        config.type,
     )
+
+
+def templates_of(config: ModelTeacher | EndpointTeacher) -> str:
+    """The template set of a teacher that writes."""
+    return config.model.templates if isinstance(config, ModelTeacher) else config.templates
+
+
+def _text_model(run: RunContext, config: ModelTeacher | EndpointTeacher) -> TextModel:
+    """What writes the teacher's responses, summaries and hints."""
+    if isinstance(config, ModelTeacher):
+        assert run.teacher is not None
+        return EngineText(run.teacher.engine, _decoding(config))
+    assert run.teacher_endpoint is not None
+    client = run.teacher_endpoint.client
+    return EndpointText(client, config.temperature, config.enable_thinking, config.many_choices)
 
 
 def compressor(run: RunContext) -> Compressor:
@@ -74,12 +94,11 @@ def compressor(run: RunContext) -> Compressor:
     if isinstance(config, ExtractiveCompression):
         return extractive(run)
     teacher_config = run.config.teacher
-    assert run.teacher is not None
-    assert isinstance(teacher_config, ModelTeacher)
+    assert isinstance(teacher_config, ModelTeacher | EndpointTeacher), "the recipe's check demands it"
     return TeacherCompressor(
         config,
-        EngineText(run.teacher.engine, _decoding(teacher_config)),
-        load_compression_template(teacher_config.model.templates),
+        _text_model(run, teacher_config),
+        load_compression_template(templates_of(teacher_config)),
         run.student.tokenizer.count_tokens,
     )
 
@@ -89,11 +108,10 @@ def hint_writer(run: RunContext) -> HintWriter | None:
     method, config = run.config.method, run.config.teacher
     if not isinstance(method, Hint):
         return None
-    assert run.teacher is not None
-    assert isinstance(config, ModelTeacher), "the recipe's check demands it"
+    assert isinstance(config, ModelTeacher | EndpointTeacher), "the recipe's check demands it"
     return HintWriter(
-        EngineText(run.teacher.engine, _decoding(config)),
-        load_hint_template(config.model.templates),
+        _text_model(run, config),
+        load_hint_template(templates_of(config)),
         method.max_hint_tokens,
         run.student.tokenizer.count_tokens,
     )

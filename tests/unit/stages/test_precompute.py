@@ -110,6 +110,7 @@ def test_every_question_gets_its_responses_and_the_report_counts_them(tmp_path: 
         "hints_revealing": 0,
         "hints_missing": 0,
         "tokens": 120,
+        "spend": None,
     }
 
 
