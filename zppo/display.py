@@ -46,7 +46,7 @@ def waste_text(found: Findings) -> str:
     rows = [(f"{each.size.freed:,}", each.path, _why(each)) for each in found.waste]
     lines = [f"left alone: {line}" for line in found.left_alone]
     if not rows:
-        return "\n".join([*lines, "Nothing is left over."])
+        return "\n".join([*lines, f"Nothing {'else ' if lines else ''}is left over."])
     table = aligned([("bytes freed", "directory", "why"), *rows])
     total = f"{_directories(found)} would go, which frees {amount(found.freed, 'bytes')}."
     return "\n".join([table, *lines, total])

@@ -85,10 +85,12 @@ def unneeded_journals(store: LocalStore, needs: Sequence[Needs]) -> list[str]:
     """The journals of precomputations that are finished, or that no run waits for any more."""
     pools = [store.read(path) for path in store.committed(shared_stage("precompute"))]
     waited_for = any(
-        draws_ahead(need.record.recipe) and not any(pool and need.covers(pool) for pool in pools)
+        draws_ahead(need.record.recipe)
+        # A run without rounds names no pool yet, and one with its settings may be of another model.
+        and (not need.parents or not any(pool and need.covers(pool) for pool in pools))
         for need in needs
     )
-    journals = sorted(path.name for path in (store.home / PARTIAL).glob("*") if path.is_dir())
+    journals = sorted(path.name for path in (store.home / PARTIAL).glob("precompute-*") if path.is_dir())
     return [f"{PARTIAL}/{name}" for name in journals if not waited_for or _finished(store, name)]
 
 

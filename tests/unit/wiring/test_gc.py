@@ -258,3 +258,12 @@ def test_a_journal_stays_while_a_run_waits_for_its_pool_and_goes_when_it_has_it(
     assert paths_of(find_waste(tmp_path)) == [f"store/partial/precompute-{pool.fingerprint[:16]}"]
     home.remove_run(f"store/precompute/{pool.fingerprint[:16]}")
     assert find_waste(tmp_path).waste == []
+
+
+def test_a_journal_stays_though_another_pool_has_the_same_settings(tmp_path: Path) -> None:
+    """A pool of another model: a run that has not trained yet may go on with the journal."""
+    home = Home(tmp_path)
+    record = home.run(RunPlan("a", rounds=0, checkpoints=()))
+    home.pool(record, home.prepared(record))
+    home.journal("f" * 64)
+    assert find_waste(tmp_path).waste == []
