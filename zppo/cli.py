@@ -13,7 +13,7 @@ import typer
 from zppo import __version__
 from zppo.errors import ZppoError
 from zppo.makers import pocket_app, schema_app
-from zppo.options import RUNS, Device, Home, Name, Overrides, Recipe, Threads
+from zppo.options import RUNS, Device, Home, Machine, Name, Overrides, Recipe, Threads, runtime_of
 
 if TYPE_CHECKING:
     from schemas.config.run import RunConfig, Runtime
@@ -63,8 +63,9 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the run; the recipe's name by default.")] = None,
     overrides: Overrides = None,
     home: Home = RUNS,
-    device: Device = "auto",
-    threads: Threads = 0,
+    device: Device = None,
+    threads: Threads = None,
+    machine: Machine = None,
 ) -> None:
     """Run a recipe from the data to the champion; goes on where an earlier call stopped."""
     from zppo.plan.space import check_space
@@ -76,15 +77,17 @@ def run(
     check_recipe(home, name, config)
     if name not in run_names(home):
         check_space([config], home)  # as the flow does, without the servers' start
-    _execute(config, name, _runtime(home, device, threads))
+    _execute(config, name, runtime_of(home, device, threads, machine))
 
 
 @app.command()
-def resume(name: Name, home: Home = RUNS, device: Device = "auto", threads: Threads = 0) -> None:
+def resume(
+    name: Name, home: Home = RUNS, device: Device = None, threads: Threads = None, machine: Machine = None
+) -> None:
     """Go on with a run that stopped, with the recipe that it started with."""
     from zppo.runs import read_run_to_resume
 
-    _execute(read_run_to_resume(home, name).recipe, name, _runtime(home, device, threads))
+    _execute(read_run_to_resume(home, name).recipe, name, runtime_of(home, device, threads, machine))
 
 
 @app.command()
@@ -94,11 +97,12 @@ def fork(
     at_round: Annotated[int, typer.Option(min=1, help="The last round that both runs share.")],
     overrides: Overrides = None,
     home: Home = RUNS,
-    device: Device = "auto",
-    threads: Threads = 0,
+    device: Device = None,
+    threads: Threads = None,
+    machine: Machine = None,
 ) -> None:
     """Start a run from a committed round of another one, with other settings."""
-    runtime = _runtime(home, device, threads)
+    runtime = runtime_of(home, device, threads, machine)
     from zppo.wiring.fork import fork_run
 
     _execute(fork_run(name, new, at_round, overrides or (), runtime).recipe, new, runtime)
@@ -153,8 +157,9 @@ def study(
         bool, typer.Option("--plan", help="Show the runs and the time left; run nothing.")
     ] = False,
     home: Home = RUNS,
-    device: Device = "auto",
-    threads: Threads = 0,
+    device: Device = None,
+    threads: Threads = None,
+    machine: Machine = None,
 ) -> None:
     """Run a recipe under many methods and seeds, and report on it; goes on where an earlier call stopped."""
     from zppo.study.grid import load_plan
@@ -169,16 +174,18 @@ def study(
     elif find_report(grid, home) is not None:
         typer.echo(report_text(grid, home))
     else:
-        _run_study(study, grid, jobs, _runtime(home, device, threads))
+        _run_study(study, grid, jobs, runtime_of(home, device, threads, machine))
 
 
 @app.command()
-def evaluate(name: Name, home: Home = RUNS, device: Device = "auto", threads: Threads = 0) -> None:
+def evaluate(
+    name: Name, home: Home = RUNS, device: Device = None, threads: Threads = None, machine: Machine = None
+) -> None:
     """Evaluate the base and the best checkpoint of a run on its held-out questions."""
     from zppo.runs import read_run
 
     config = read_run(home, name).recipe
-    runtime = _runtime(home, device, threads)
+    runtime = runtime_of(home, device, threads, machine)
     with _stoppable(f"resume {name}", home):
         from flows.pipeline import evaluate_run
 
@@ -186,12 +193,14 @@ def evaluate(name: Name, home: Home = RUNS, device: Device = "auto", threads: Th
 
 
 @app.command()
-def promote(name: Name, home: Home = RUNS, device: Device = "auto", threads: Threads = 0) -> None:
+def promote(
+    name: Name, home: Home = RUNS, device: Device = None, threads: Threads = None, machine: Machine = None
+) -> None:
     """Make a run's best checkpoint the champion, if it beats the present one."""
     from zppo.runs import read_run
 
     config = read_run(home, name).recipe
-    runtime = _runtime(home, device, threads)
+    runtime = runtime_of(home, device, threads, machine)
     with _stoppable(f"resume {name}", home):
         from flows.pipeline import promote_run
 
@@ -264,15 +273,6 @@ def _run_study(study: str, plan: "StudyPlan", jobs: int, runtime: "Runtime") -> 
         from flows.study import run_study
 
         run_study(study, plan.name, jobs, runtime)
-
-
-def _runtime(home: Path, device: str, threads: int) -> "Runtime":
-    """The machine's side of a command; libraries that read the environment come after this."""
-    from schemas.config.run import Runtime
-    from zppo.environment import prepare_environment
-
-    prepare_environment(home)
-    return Runtime(home=home, device=device, threads=threads)
 
 
 class _Terminated(BaseException):
