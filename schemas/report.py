@@ -107,6 +107,10 @@ class UpdateReport(Frozen):
     tokens: int
     active_tokens: int
     """Those of responses with a gradient; with none of them there was no update."""
+    importance_weight: float | None = None
+    """Mean over the active tokens; like the next None where there is no correction for the sampler."""
+    importance_capped: Share = None
+    """Active tokens whose weight is the cap."""
 
 
 class DriftReport(Frozen):

@@ -121,6 +121,8 @@ class PolicyRow(TrainingRow):
 
     old_logprobs: tuple[float, ...]
     advantage: float
+    importance: tuple[float, ...] | None = None
+    """Weight of each token's surrogate; None is 1 throughout."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ class TorchLearnerConfig(Config):
     share_prompts: Literal["auto", "never"] = "auto"
     """Whether responses to one prompt share its encoding: where the model's attention allows it and it saves
     arithmetic, or never; changes speed, never the loss."""
+    importance_cap: float | None = Field(default=None, gt=0.0)
+    """Truncated importance sampling between sampler and learner, for an engine whose log-probabilities differ
+    from the learner's: the learner scores the round's rollouts before its first update, the ratio of the
+    loss is to those scores, and each token is weighed by the learner's probability over the sampler's, at
+    most this. Off where absent. `sampler_drift_limit` holds all the same; raise it with care."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
 

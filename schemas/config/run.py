@@ -95,6 +95,15 @@ class RunConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _learner_fits_method(self) -> Self:
+        if self.learner.importance_cap is not None and not isinstance(self.method, PolicyGradient):
+            raise ValueError(
+                f"learner.importance_cap weighs a policy gradient, but method {self.method.type!r} has none; "
+                "remove it, or choose another method"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _round_fills_its_updates(self) -> Self:
         if not isinstance(self.method, PolicyGradient):
             return self

@@ -95,6 +95,19 @@ def test_an_update_moves_the_probability_of_a_response_with_its_advantage(job: J
     assert (sum(after) - sum(before)) * advantage > 0
 
 
+@pytest.mark.parametrize("job", [JOBS["policy, fake"], JOBS["policy, torch"]], ids=["fake", "torch"])
+def test_weights_of_tokens_scale_their_share_of_loss_and_gradient(job: Job) -> None:
+    (row,) = random_rows(1)
+    old = job.make().logprobs([row])[0]
+    plain, halved, none = (
+        job.make().update(MiniBatch((replace(row, old_logprobs=old, advantage=0.1, importance=weights),)))
+        for weights in (None, (0.5,) * len(old), (0.0,) * len(old))
+    )
+    assert halved.loss == pytest.approx(plain.loss / 2, rel=1e-5)
+    assert halved.grad_norm == pytest.approx(plain.grad_norm / 2, rel=1e-4)
+    assert (none.loss, none.grad_norm) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize(
     "job", [JOBS["distillation, fake"], JOBS["distillation, torch"]], ids=["fake", "torch"]
 )

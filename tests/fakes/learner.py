@@ -61,10 +61,10 @@ class UnigramLearner:
     def _reinforce(self, rows: Sequence[TrainingRow], tokens: int) -> tuple[float, list[float]]:
         gradient = [0.0] * len(self.logits)
         for row in rows:
-            for token in row.response_ids:
-                gradient[token] -= _coefficient(row) / tokens
+            for token, weight in zip(row.response_ids, _importance(row), strict=True):
+                gradient[token] -= weight * _coefficient(row) / tokens
         mean = sum(gradient) / len(gradient)
-        loss = -sum(_coefficient(row) * len(row.response_ids) for row in rows) / tokens
+        loss = -sum(_coefficient(row) * math.fsum(_importance(row)) for row in rows) / tokens
         return loss, [slope - mean for slope in gradient]
 
     def _distil(self, rows: Sequence[TrainingRow]) -> tuple[float, list[float]]:
@@ -87,6 +87,11 @@ def _coefficient(row: TrainingRow) -> float:
     """The advantage of a policy row, the weight of a distillation row."""
     assert isinstance(row, PolicyRow | DistillationRow)
     return row.advantage if isinstance(row, PolicyRow) else row.weight
+
+
+def _importance(row: TrainingRow) -> tuple[float, ...]:
+    assert isinstance(row, PolicyRow)
+    return row.importance or (1.0,) * len(row.response_ids)
 
 
 def _check(rows: Sequence[TrainingRow]) -> None:

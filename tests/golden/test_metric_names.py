@@ -39,6 +39,8 @@ def metric_names(method: str) -> list[str]:
             dual_clip_fraction=clipped,
             tokens=9,
             active_tokens=9,
+            importance_weight=None if clipped is None else 1.0,
+            importance_capped=clipped,
         )
         rows = [row for batch in played.batches for row in batch.rows]
         report = step_report(

@@ -1,5 +1,7 @@
 """The torch learner's loss and gradient against a loop over tokens, one unpadded sequence at a time."""
 
+import math
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -13,6 +15,7 @@ from tests.tiny import VOCABULARY, tiny_model, tiny_tokenizer
 from zppo.core.objective import ClipBounds
 from zppo.learners.objectives import DistillationObjective, PolicyObjective
 from zppo.learners.torch import TorchLearner
+from zppo.methods.importance import weigh
 from zppo.ports import DistillationRow, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
 
 REWARDS = {"a": [1, 0, 0], "b": [0, 1, 1], "trivial": [0, 0], "c": [1, 0]}
@@ -41,6 +44,22 @@ def naive_loss(model: PreTrainedModel, rows: list[PolicyRow], temperature: float
         for logprob, old in zip(naive_logprobs(model, row, temperature), row.old_logprobs, strict=True):
             tokens += 1
             total = total - naive_objective(torch.exp(logprob - old), row.advantage, LOW, HIGH, DUAL)
+    return total / tokens
+
+
+def naive_truncated_loss(
+    model: PreTrainedModel, before: PreTrainedModel, rows: list[PolicyRow], temperature: float, cap: float
+) -> Tensor:
+    """The same with the ratio to the learner as it was, each token weighed by what the sampler missed."""
+    total, tokens = torch.zeros((), dtype=torch.float64), 0
+    for row in rows:
+        then = [each.item() for each in naive_logprobs(before, row, temperature)]
+        now = naive_logprobs(model, row, temperature)
+        for logprob, ours, sampled in zip(now, then, row.old_logprobs, strict=True):
+            tokens += 1
+            weight = min(math.exp(ours) / math.exp(sampled), cap)
+            ratio = torch.exp(logprob) / math.exp(ours)
+            total = total - weight * naive_objective(ratio, row.advantage, LOW, HIGH, DUAL)
     return total / tokens
 
 
@@ -138,6 +157,25 @@ def test_loss_and_gradient_are_those_of_a_loop_over_tokens(
         statistics.clip_low_fraction, statistics.clip_high_fraction, statistics.dual_clip_fraction
     )  # fmt: skip
     assert all(fractions)
+
+
+@pytest.mark.parametrize("cap", [0.7, 1.2, 50.0])
+def test_truncated_importance_sampling_is_that_of_a_loop_over_tokens(cap: float) -> None:
+    model, before = tiny_model("llama").double(), tiny_model("llama").double()
+    first, second = (rows_of_a_step(before, seed, 0.7) for seed in (3, 4))
+    second = [replace(row, rollout=f"second {row.rollout}") for row in second]
+    learner = TorchLearner(
+        model,
+        tiny_tokenizer(),
+        TorchLearnerConfig(max_batch_tokens=20, learning_rate=1e-2),
+        PolicyObjective(ClipBounds(LOW, HIGH, DUAL), 0.7),
+        0.7,
+    )
+    batches = weigh([MiniBatch(tuple(rows)) for rows in (first, second)], cap, learner)
+    for rows, batch in zip((first, second), batches, strict=True):
+        expected = naive_truncated_loss(model, before, rows, 0.7, cap)
+        statistics = check_update(learner, model, batch, expected)
+    assert statistics.clip_low_fraction, "the second update is off the policy that the weights are of"
 
 
 def questions_to_distil(seed: int) -> list[list[DistillationRow]]:

@@ -38,7 +38,11 @@ class SurrogateSums:
 
 
 def clipped_surrogate(
-    logprobs_T: Tensor, old_logprobs_T: Tensor, advantages_T: Tensor, bounds: ClipBounds
+    logprobs_T: Tensor,
+    old_logprobs_T: Tensor,
+    advantages_T: Tensor,
+    bounds: ClipBounds,
+    importance_T: Tensor | None = None,
 ) -> SurrogateSums:
     """PPO's clipped surrogate with asymmetric bounds and dual clip, without a KL penalty.
 
@@ -48,9 +52,10 @@ def clipped_surrogate(
 
     Args:
         logprobs_T: Log-probabilities of the sampled tokens under the current weights, with gradient.
-        old_logprobs_T: The same under the policy that sampled.
+        old_logprobs_T: The same under the policy that sampled, or that stands for it.
         advantages_T: The advantage of each token's rollout.
         bounds: Where the ratio is clipped; `dual` below e^20.
+        importance_T: Weight of each token's objective; 1 where absent.
     """
     ratio_T = torch.exp((logprobs_T - old_logprobs_T).clamp(max=_MAX_LOG_RATIO))
     clipped_ratio_T = ratio_T.clamp(1.0 - bounds.low, 1.0 + bounds.high)
@@ -58,8 +63,9 @@ def clipped_surrogate(
     negative_T = advantages_T < 0
     bounded_T = torch.maximum(pessimistic_T, bounds.dual * advantages_T)
     objective_T = torch.where(negative_T, bounded_T, pessimistic_T)
+    weighted_T = objective_T if importance_T is None else importance_T * objective_T
     return SurrogateSums(
-        loss=-objective_T.sum(),
+        loss=-weighted_T.sum(),
         clipped_low=(negative_T & (ratio_T < 1.0 - bounds.low)).sum(),
         clipped_high=((advantages_T > 0) & (ratio_T > 1.0 + bounds.high)).sum(),
         clipped_dual=(negative_T & (ratio_T > bounds.dual)).sum(),

@@ -88,6 +88,7 @@ class PolicyObjective:
             _tensor(list(chain.from_iterable(row.old_logprobs for row in policy_rows)), logprobs_T),
             _repeat([row.advantage for row in policy_rows], micro_batch, logprobs_T),
             self.bounds,
+            _tensor(list(chain.from_iterable(map(_importance, policy_rows))), logprobs_T),
         )
         clipped = (surrogate.clipped_low, surrogate.clipped_high, surrogate.clipped_dual)
         return Terms(surrogate.loss / tokens, entropies_T.sum(), clipped)
@@ -135,6 +136,10 @@ def _narrow(kind: type[Row], rows: Sequence[TrainingRow]) -> list[Row]:
     narrowed = [row for row in rows if isinstance(row, kind)]
     assert len(narrowed) == len(rows), f"every row of the mini-batch is a {kind.__name__}"
     return narrowed
+
+
+def _importance(row: PolicyRow) -> tuple[float, ...]:
+    return row.importance or (1.0,) * len(row.response_ids)
 
 
 def _repeat(values: Sequence[float], micro_batch: MicroBatch, like_T: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from zppo.core.randomness import generator
 from zppo.core.report import step_report
 from zppo.errors import EngineError, StoreError
 from zppo.layout import RunPaths
-from zppo.methods import parts
+from zppo.methods import importance, parts
 from zppo.methods.base import Collector, TrainingMethod
 from zppo.phases import Phases
 from zppo.ports import Learner, MiniBatch, PolicyRow, TrainingRow
@@ -54,6 +54,8 @@ class Training:
     learner: Learner
     checkpoints: Checkpoints
     phases: Phases
+    importance_cap: float | None
+    """Where the sampler's log-probabilities are corrected for."""
     new_questions: Callable[[int], Sequence[Question]]
     """`X_new` of a round."""
     validate: Callable[[], ValidationReport | None]
@@ -170,9 +172,16 @@ class Trainer:
 
     def _learn(self, round_: Round) -> tuple[list[MiniBatch], list[UpdateReport]]:
         """The round's optimizer updates."""
-        batches = self._its.method.batches(round_, self._its.seed)
-        statistics = [self._its.learner.update(batch) for batch in batches]
-        return batches, [UpdateReport(**asdict(each)) for each in statistics]
+        its, cap = self._its, self._its.importance_cap
+        batches = its.method.batches(round_, its.seed)
+        if cap is not None:
+            batches = importance.weigh(batches, cap, its.learner)
+        effects = [importance.effect(batch, cap) for batch in batches]
+        statistics = [its.learner.update(batch) for batch in batches]
+        return batches, [
+            UpdateReport(**asdict(each), **asdict(effect))
+            for each, effect in zip(statistics, effects, strict=True)
+        ]
 
     def _collected(self, index: int) -> Round:
         if self._round is None or self._round.index != index:

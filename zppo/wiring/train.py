@@ -123,6 +123,7 @@ def _training(
         learner=_learner(run),
         checkpoints=run.checkpoints,
         phases=place.phases,
+        importance_cap=config.learner.importance_cap,
         new_questions=lambda index: questions.at(
             round_positions(index, len(questions), config.questions_per_round, config.seed)
         ),

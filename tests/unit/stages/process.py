@@ -77,6 +77,7 @@ class Process:
 
     home: Path
     drift_limit: float = 100.0
+    importance_cap: float | None = None
     keep_last: int = 2
     validated: bool = True
     config: MethodConfig = METHOD
@@ -130,6 +131,7 @@ class Process:
             learner=self.learner,
             checkpoints=Checkpoints(self.store, self.paths, run, config, ROUNDS),
             phases=phases,
+            importance_cap=self.importance_cap,
             new_questions=self._new_questions,
             validate=self._validate,
             observe=self._observe,

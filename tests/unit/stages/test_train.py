@@ -49,6 +49,17 @@ def test_every_round_is_committed_and_observed_once(whole: Process) -> None:
     assert {"collect", "update", "drift"} <= read_timings(whole.store, whole.paths, 3).seconds.keys()
 
 
+def test_importance_weights_are_recorded_and_the_same_after_a_stop(tmp_path: Path) -> None:
+    one, two = (Process(tmp_path / name, importance_cap=1.5) for name in ("whole", "stopped"))
+    one.go()
+    two.go(lambda path: path == two.paths.collect(4))
+    again = Process(two.home, importance_cap=1.5).go()
+    assert content(again) == content(one)
+    updates = [update for report in read_reports(one.store, one.paths) for update in report.updates]
+    assert any(update.importance_weight for update in updates)
+    assert all((update.importance_weight is None) == (update.active_tokens == 0) for update in updates)
+
+
 def test_a_finished_run_samples_nothing_and_observes_nothing(whole: Process) -> None:
     again = Process(whole.home)
     assert list(again.trainer.remaining()) == []
