@@ -65,6 +65,7 @@ class VllmEngine:
         shares = [[job for group in groups[place::count] for job in group] for place in range(count)]
         busy = [(each, share) for each, share in zip(self._replicas, shares, strict=True) if share]
         if busy:
+            self._weights.look()
             if self._terms.colocated and torch.cuda.is_available():
                 torch.cuda.empty_cache()  # what the learner holds in reserve is the servers' now
             _allow_connections(sum(min(len(share), self._terms.concurrency) for share in shares))

@@ -19,6 +19,7 @@ PATIENCE_SECONDS = 10.0
 """For a server to end by itself before it is killed."""
 _POLL_SECONDS = 0.25
 _TAIL_LINES = 15
+_NOISE = ("nanobind: ", " - leaked ", " - ... ", "See https://nanobind", "  warnings.warn(")
 
 
 class Server(Protocol):
@@ -194,9 +195,10 @@ class ManagedServer:
         self._process = None
 
     def last_words(self) -> str:
-        """The end of its log."""
-        lines = self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-        return f"The end of its log, {self._log}:\n" + "\n".join(lines)
+        """The end of its log, without what libraries say of themselves when a process ends."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        telling = [line for line in lines if not line.startswith(_NOISE)][-_TAIL_LINES:]
+        return f"The end of its log, {self._log}:\n" + "\n".join(telling)
 
 
 async def _healthy(client: VllmClient, seconds: float, check_alive: Callable[[], None]) -> None:

@@ -1,9 +1,10 @@
 """The weights that servers must hold: a checkpoint's, or those of a module that a learner changes."""
 
+import hashlib
 import shutil
-import uuid
 from pathlib import Path
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -11,9 +12,9 @@ from transformers import PreTrainedModel
 class Weights:
     """Names the current weights, and writes them down for servers when they are not on disk.
 
-    They are the checkpoint's until a module is followed and changes. Every change in place counts, an
-    optimizer's as well as a restored checkpoint's, because torch itself numbers them
-    (https://docs.pytorch.org/docs/stable/notes/autograd.html#in-place-operations-on-tensors).
+    They are the checkpoint's until a module is followed and changes. Their name is made of what they are:
+    nobody has to say that they changed. (Counting changes in place would not do, for a fused optimizer
+    does not raise torch's version of a tensor.)
     """
 
     def __init__(self, checkpoint: Path, name: str, digest: str, temporary: Path) -> None:
@@ -27,31 +28,30 @@ class Weights:
         """
         self.origins = (name, str(checkpoint))
         """What a server that was started with the checkpoint may have been told."""
-        self._checkpoint = checkpoint
         self.digest = digest
+        self.name = digest
+        """Of the weights as they were at the last look."""
+        self._checkpoint = checkpoint
         self._temporary = temporary
-        self._id = uuid.uuid4().hex
         self._module: PreTrainedModel | None = None
-        self._loaded = 0
+        self._loaded = ""
         self._written: Path | None = None
 
     def follow(self, module: PreTrainedModel) -> None:
         """From now on the weights are the module's, which holds the checkpoint's at this moment."""
-        self._module, self._loaded = module, changes(module)
+        self._module, self._loaded = module, content_digest(module)
 
-    @property
-    def name(self) -> str:
-        """Differs from every name of other weights, those of other processes included."""
-        if self._module is None or changes(self._module) == self._loaded:
-            return self.digest
-        return f"{self._id}-{changes(self._module)}"
+    def look(self) -> None:
+        """See what the weights are now."""
+        if self._module is not None:
+            content = content_digest(self._module)
+            self.name = self.digest if content == self._loaded else content
 
     def directory(self) -> Path:
-        """Where the current weights lie as safetensors; writes them there first if need be."""
-        name = self.name
-        if self._module is None or name == self.digest:
+        """Where the weights of the last look lie as safetensors; writes them there first if need be."""
+        if self._module is None or self.name == self.digest:
             return self._checkpoint
-        directory = self._temporary.absolute() / name
+        directory = self._temporary.absolute() / self.name
         if self._written != directory:
             self.remove()
             self._module.save_pretrained(directory)
@@ -65,6 +65,11 @@ class Weights:
             self._written = None
 
 
-def changes(module: nn.Module) -> int:
-    """How often the module's parameters were changed in place, so far."""
-    return sum(parameter._version for parameter in module.parameters())
+@torch.no_grad()
+def content_digest(module: nn.Module) -> str:
+    """A name for the parameters' values: a hash of each row, computed where it lies, and one over all."""
+    digest = hashlib.blake2b(digest_size=16)
+    for parameter in module.parameters():
+        rows = torch.hash_tensor(parameter, -1) if parameter.dim() else torch.hash_tensor(parameter)
+        digest.update(rows.cpu().numpy().tobytes())
+    return digest.hexdigest()

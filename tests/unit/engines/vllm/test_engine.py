@@ -16,7 +16,6 @@ from tests.unit.engines.vllm.engines import (
     tokens,
     weights_of,
 )
-from zppo.engines.vllm.weights import Weights
 from zppo.errors import EngineError, InputError
 from zppo.ports import GenerationFailure, GenerationRequest
 
@@ -231,15 +230,3 @@ def test_a_server_of_its_own_device_does_not_sleep(tmp_path):
         engine.generate(questions(1), PLAIN)
         engine.rest()
     assert fake.calls == ["/v1/completions"]
-
-
-def test_weights_keep_their_name_in_every_process_until_they_change(tmp_path):
-    first, second = weights_of(tmp_path), weights_of(tmp_path)
-    assert first.name == second.name == "sha256:tiny"
-    for weights in (first, second):
-        model = tiny_model("llama")
-        weights.follow(model)
-        assert weights.name == "sha256:tiny"
-        change(model)
-    assert len({first.name, second.name, "sha256:tiny"}) == 3
-    assert isinstance(first, Weights)
