@@ -12,7 +12,7 @@ from schemas.evaluation import Evaluation
 from schemas.manifest import SealedManifest
 from schemas.pocket import PocketCard
 from schemas.prepared import PreparedData
-from schemas.promotion import PromotionDecision
+from schemas.promotion import ChampionMove, PromotionDecision, RegisteredCard
 from schemas.question import Question
 from schemas.report import RoundTimings, StepReport
 from schemas.rollout import Group, Prompt, Rollout, Round
@@ -26,6 +26,7 @@ FOLDER = Path(__file__).parent / "json"
 
 EXPORTED: dict[str, type[Frozen]] = {
     "answered_question": AnsweredQuestion,
+    "champion_move": ChampionMove,
     "evaluation": Evaluation,
     "group": Group,
     "learner_state": LearnerState,
@@ -36,6 +37,7 @@ EXPORTED: dict[str, type[Frozen]] = {
     "prompt": Prompt,
     "question": Question,
     "recipe": RunConfig,
+    "registered_card": RegisteredCard,
     "replay_buffer": ReplayBuffer,
     "rollout": Rollout,
     "round": Round,

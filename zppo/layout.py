@@ -132,3 +132,13 @@ def shared(stage: str, fingerprint: str) -> str:
 def partial(stage: str, fingerprint: str) -> str:
     """Unfinished, resumable work of a stage."""
     return f"{PARTIAL}/{stage}-{fingerprint[:16]}"
+
+
+def champions(registered_model: str) -> str:
+    """Parent of the history of a registered model's champion."""
+    return f"store/champions/{registered_model}"
+
+
+def champion_move(registered_model: str, number: int) -> str:
+    """One entry of that history."""
+    return f"{champions(registered_model)}/{number:05d}"

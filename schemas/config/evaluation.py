@@ -44,7 +44,10 @@ class CheckpointConfig(Config):
 
 
 class PromotionConfig(Config):
-    """When the challenger becomes the champion."""
+    """When the challenger becomes the champion.
+
+    Settings of before the later gates stay the same settings: those gates are left out at their defaults.
+    """
 
     registered_model: Name = "zppo-student"
     """Name in the model registry; runs that share it compete for its champion."""
@@ -52,3 +55,10 @@ class PromotionConfig(Config):
     """Least gain in held-out accuracy over the champion, or over the base where there is none."""
     max_source_loss: Fraction = 0.02
     """Most accuracy that any one source may lose."""
+    interval_excludes_zero: bool = Field(default=True, exclude_if=lambda value: value is True)
+    """The paired bootstrap interval of the gain, over the held-out questions, must exclude zero."""
+    max_unreadable_rise: Fraction = Field(default=0.02, exclude_if=lambda value: value == 0.02)
+    """Most that the share of truncated answers, and that of answers without a parsable final answer, may
+    rise."""
+    contamination_check: bool = Field(default=True, exclude_if=lambda value: value is True)
+    """No test question may be among the training questions."""

@@ -4,16 +4,19 @@ from collections.abc import Sequence
 
 from schemas.config.evaluation import EvaluationConfig, PromotionConfig
 from schemas.evaluation import EvaluationAnswer
-from schemas.promotion import Contender, Difference, Gate, PromotionDecision
+from schemas.promotion import Contamination, Contender, Difference, PromotionDecision
 from zppo.core.evaluation import question_accuracies
+from zppo.core.gates import (
+    comparable_gate,
+    contamination_gate,
+    gain_gate,
+    interval_gate,
+    no_answer_gate,
+    source_loss_gate,
+    truncated_gate,
+)
 from zppo.core.randomness import derive_seed
 from zppo.core.statistics import difference_interval, mean
-
-MIN_COMPARABLE = 0.95
-"""Least share of the questions that both sides must have valid responses to: failures say nothing about a
-model, but a comparison on what they leave over could be one-sided."""
-_ROUNDING = 1e-9
-"""Differences of means are compared with limits up to this much."""
 
 
 def decide(
@@ -21,27 +24,35 @@ def decide(
     incumbent: tuple[Contender, Sequence[EvaluationAnswer]],
     config: PromotionConfig,
     evaluation: EvaluationConfig,
+    contamination: Contamination,
     seed: int,
 ) -> PromotionDecision:
-    """Promote if all gates pass: enough questions in common, a gain on the held-out ones, no source lost.
+    """Promote if all gates pass.
 
     Args:
         challenger: The trained student and its answers.
         incumbent: The champion, or the base where there is none, and its answers to the same questions.
         config: The limits.
         evaluation: Level and resamples of the intervals.
+        contamination: Of the data that the challenger learned from and both are compared on.
         seed: Of the bootstrap.
     """
     (new, new_answers), (old, old_answers) = challenger, incumbent
     differences = _differences(new_answers, old_answers, evaluation, seed)
+    held_out = next((each for each in differences if each.source is None), None)
+    sources = [each for each in differences if each.source is not None]
     gates = (
-        _comparable(new_answers, old_answers),
-        _gain(differences, config),
-        _source_loss(differences, config),
+        comparable_gate(new_answers, old_answers),
+        gain_gate(held_out, config),
+        interval_gate(held_out, config, evaluation.confidence),
+        source_loss_gate(sources, config),
+        truncated_gate(new_answers, old_answers, config),
+        no_answer_gate(new_answers, old_answers, config),
+        contamination_gate(contamination, config),
     )
     failed = [gate for gate in gates if not gate.passed]
     verdict = "does not replace" if failed else "replaces"
-    evidence = "; ".join(gate.evidence for gate in failed or gates)
+    evidence = "; ".join(gate.evidence for gate in failed or gates[1:3])
     return PromotionDecision(
         registered_model=config.registered_model,
         challenger=new,
@@ -51,6 +62,7 @@ def decide(
         gates=gates,
         promoted=not failed,
         reason=f"the challenger {verdict} the {old.role}: {evidence}",
+        contamination=contamination,
     )
 
 
@@ -93,48 +105,6 @@ def _difference(
         incumbent=mean(before),
         difference=mean(after) - mean(before),
         interval=interval,
-    )
-
-
-def _comparable(new: Sequence[EvaluationAnswer], old: Sequence[EvaluationAnswer]) -> Gate:
-    asked = {answer.question_id for answer in (*new, *old)}
-    common = question_accuracies(new).keys() & question_accuracies(old).keys()
-    share = len(common) / len(asked) if asked else 0.0
-    return Gate(
-        name="comparable",
-        passed=share >= MIN_COMPARABLE,
-        evidence=f"both answered {len(common)} of {len(asked)} questions, needed {MIN_COMPARABLE:.0%}",
-    )
-
-
-def _gain(differences: Sequence[Difference], config: PromotionConfig) -> Gate:
-    held_out = next((each for each in differences if each.source is None), None)
-    if held_out is None:
-        return Gate(name="gain", passed=False, evidence="no held-out question was answered by both")
-    gain = held_out.difference
-    return Gate(
-        name="gain",
-        passed=gain > _ROUNDING and gain >= config.min_gain - _ROUNDING,
-        evidence=(
-            f"held-out accuracy {held_out.incumbent:.3f} -> {held_out.challenger:.3f} ({gain:+.3f}, "
-            f"interval {held_out.interval.low:+.3f} to {held_out.interval.high:+.3f}), needed more than 0 "
-            f"and at least {config.min_gain:+.3f}"
-        ),
-    )
-
-
-def _source_loss(differences: Sequence[Difference], config: PromotionConfig) -> Gate:
-    sources = [each for each in differences if each.source is not None]
-    if not sources:
-        return Gate(name="source_loss", passed=False, evidence="no source was answered by both")
-    worst = min(sources, key=lambda each: each.difference)
-    return Gate(
-        name="source_loss",
-        passed=worst.difference >= -config.max_source_loss - _ROUNDING,
-        evidence=(
-            f"the least change of any source is {worst.difference:+.3f} on {worst.source!r}, allowed "
-            f"{-config.max_source_loss:+.3f}"
-        ),
     )
 
 

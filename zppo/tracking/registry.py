@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 _PREFIX = "zppo."
 _FILES = "zppo.files_sha256"
+_CARD = "zppo.card_sha256"
+_CARD_FOLDER = "model-card"
+CARD_FILE = "card.json"
+_TAG_CHARACTERS = 5000
+"""As many as MLflow keeps of a tag."""
 _REFERENCE = re.compile(r"models:/([^/@]+)/(\d+)")
 
 
@@ -57,7 +63,9 @@ class ModelRegistry:
         self._uri = uri
         self._downloads = downloads
 
-    def register(self, model: str, files: Sequence[Path], lineage: Lineage, run_id: str) -> RegisteredVersion:
+    def register(
+        self, model: str, files: Sequence[Path], lineage: Lineage, run_id: str, card: bytes = b""
+    ) -> RegisteredVersion:
         """Register a checkpoint; the same weights of the same checkpoint are registered once.
 
         Args:
@@ -65,11 +73,12 @@ class ModelRegistry:
             files: What transformers loads: weights, configuration, tokenizer.
             lineage: Where the weights come from.
             run_id: MLflow's id of the run that made them.
+            card: What its model card says, as JSON; none is kept where it is empty.
         """
         digest = files_digest(files)
         with explained(f"registering a version of {model!r}"):
             known = self._find(model, lineage, digest)
-            return known or self._create(model, files, lineage, digest, run_id)
+            return known or self._create(model, files, lineage, digest, run_id, card)
 
     def champion(self, model: str) -> RegisteredVersion | None:
         """The version that the alias points to, None where there is none."""
@@ -88,6 +97,31 @@ class ModelRegistry:
         """Make a version the champion of its model."""
         with explained(f"moving the alias {CHAMPION!r}"):
             self._client.set_registered_model_alias(version.model, CHAMPION, str(version.version))
+
+    def tag(self, version: RegisteredVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version; `zppo.` is put before their names."""
+        with explained(f"tagging {version.reference}"):
+            for name, value in tags.items():
+                if version.tags.get(name := f"{_PREFIX}{name}") != (value := value[:_TAG_CHARACTERS]):
+                    self._client.set_model_version_tag(version.model, str(version.version), name, value)
+
+    def card(self, version: RegisteredVersion) -> bytes | None:
+        """The card that was registered with a version, None for one of before there were cards.
+
+        Raises `StoreError` when it is not what was registered.
+        """
+        expected = version.tags.get(_CARD)
+        if expected is None:
+            return None
+        root, _, folder = version.source.rstrip("/").rpartition("/model/")
+        with explained(f"reading the card of {version.reference}"), TemporaryDirectory() as scratch:
+            content = self._fetch(f"{root}/{_CARD_FOLDER}/{folder}/{CARD_FILE}", Path(scratch)).read_bytes()
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise StoreError(
+                f"the card of {version.reference} is damaged: expected SHA-256 {expected}. Restore "
+                f"{_CARD_FOLDER}/{folder}/{CARD_FILE} among the artifacts of its MLflow run"
+            )
+        return content
 
     def resolve(self, reference: str, model: str) -> RegisteredVersion:
         """The pinned version behind `champion` (of `model`) or `models:/NAME/VERSION`.
@@ -126,18 +160,23 @@ class ModelRegistry:
         return directory
 
     def _create(
-        self, model: str, files: Sequence[Path], lineage: Lineage, digest: str, run_id: str
+        self, model: str, files: Sequence[Path], lineage: Lineage, digest: str, run_id: str, card: bytes
     ) -> RegisteredVersion:
         self._make_model(model)
-        folder = f"model/{lineage.checkpoint_fingerprint[:16]}-{digest[:16]}"
+        name = f"{lineage.checkpoint_fingerprint[:16]}-{digest[:16]}"
+        folder = f"model/{name}"
         for file in files:
             self._client.log_artifact(run_id, str(file), folder)
+        tags = _tags(lineage) | {_FILES: digest}
+        if card:
+            self._client.log_text(run_id, card.decode(), f"{_CARD_FOLDER}/{name}/{CARD_FILE}")
+            tags[_CARD] = hashlib.sha256(card).hexdigest()
         root = self._client.get_run(run_id).info.artifact_uri
         created = self._client.create_model_version(
             model,
             f"{root}/{folder}",
             run_id=run_id,
-            tags={**_tags(lineage), _FILES: digest},
+            tags=tags,
             await_creation_for=0,
         )
         return _version(created)
@@ -171,15 +210,19 @@ class ModelRegistry:
                 raise
 
     def _download(self, version: RegisteredVersion) -> Path:
-        from mlflow.artifacts import download_artifacts
-
         parent = self._downloads / version.model / str(version.version)
         directory = parent / version.source.rstrip("/").rsplit("/", 1)[-1]
         if not directory.is_dir() or files_digest(sorted(directory.glob("*"))) != version.files_sha256:
             parent.mkdir(parents=True, exist_ok=True)
             with explained(f"downloading {version.reference}"):
-                download_artifacts(artifact_uri=version.source, dst_path=str(parent), tracking_uri=self._uri)
+                self._fetch(version.source, parent)
         return directory
+
+    def _fetch(self, uri: str, into: Path) -> Path:
+        """Copy an artifact of a run below a directory."""
+        from mlflow.artifacts import download_artifacts
+
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=self._uri))
 
 
 def files_digest(files: Sequence[Path]) -> str:
