@@ -15,6 +15,18 @@ Verdict = Literal["correct", "wrong", "malformed"]
 StopReason = Literal["eos", "length"]
 Author = Literal["teacher", "student"]
 Compression = Literal["extractive", "teacher"]
+Serving = Literal["pool", "online", "reused"]
+"""How a visit came by a teacher response: an unused one of the pool, drawn on the spot, or a used one."""
+
+
+class Provenance(Frozen):
+    """Where a teacher response comes from."""
+
+    served: Serving
+    teacher: str
+    """The model, as its recipe or its endpoint names it; or what else the responses come from."""
+    revision: str | None = None
+    """Hub commit, or the recipe's label for what is behind an endpoint."""
 
 
 class Candidate(Frozen):
@@ -32,6 +44,8 @@ class Candidate(Frozen):
     """How the original was shortened; the same for all candidates of one prompt."""
     origin: str
     """Where the original stands: a rollout (`r3/q12/plain#5`) or a teacher response (`pool/q12#2`)."""
+    provenance: Provenance | None = None
+    """Of a teacher response; None of a rollout, and in rounds of earlier programs."""
 
 
 class Prompt(Frozen):
@@ -52,6 +66,8 @@ class Prompt(Frozen):
     """Tokens that every response starts with; they were not sampled and carry no gradient."""
     origin: str = ""
     """Of a hint or a prefix: the teacher response that it comes from (`pool/q12#2`)."""
+    provenance: Provenance | None = None
+    """Of that teacher response."""
 
     @property
     def context_ids(self) -> tuple[int, ...]:

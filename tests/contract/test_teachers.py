@@ -1,5 +1,6 @@
 """What every adapter of the ports `Teacher` and `Compressor`, and their fakes, must do."""
 
+from collections import Counter
 from pathlib import Path
 from string import Template
 
@@ -17,7 +18,7 @@ from zppo.core.answers import last_boxed
 from zppo.core.hints import reveals
 from zppo.core.values import Original
 from zppo.ports import Compressor, Teacher, Visit
-from zppo.teachers.adapters import OnlineTeacher, PoolTeacher
+from zppo.teachers.adapters import OnlineTeacher, PoolTeacher, TeacherName
 from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor
 from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import PoolTable, write_pool
@@ -51,6 +52,7 @@ ENGINE = ScriptedEngine(script)
 WRITER = HintWriter(
     EngineText(ScriptedEngine(written_hint), DecodingConfig()), Template("$question $response"), 8, words
 )
+NAME = TeacherName("the teacher", "label")
 
 
 def drawn_tokens(text: str) -> tuple[int, ...]:
@@ -77,14 +79,14 @@ def pool(path: Path, count: int) -> PoolTable:
 
 @pytest.fixture(params=["fake", "online", "plain", "reuse", "pool then online"])
 def teacher(request: pytest.FixtureRequest, tmp_path: Path) -> Teacher:
-    online = OnlineTeacher(source(), TextGrader(), WRITER)
+    online = OnlineTeacher(source(), TextGrader(), NAME, WRITER)
     table = pool(tmp_path / "pool.parquet", 8)
     teachers: dict[str, Teacher] = {
         "fake": ScriptedTeacher(script, pool=8, hint=hint, tokens=drawn_tokens),
         "online": online,
-        "plain": PoolTeacher(table),
-        "reuse": PoolTeacher(table, "reuse"),
-        "pool then online": PoolTeacher(table, "online", online),
+        "plain": PoolTeacher(table, NAME),
+        "reuse": PoolTeacher(table, NAME, "reuse"),
+        "pool then online": PoolTeacher(table, NAME, "online", online),
     }
     return teachers[request.param]
 
@@ -133,6 +135,24 @@ def test_correct_responses_carry_hints_that_do_not_give_the_answer_away(
         hints = {each.hint for each in answer.responses if each.correct}
         assert hints <= {hint(id, 0)}
         assert not any(reveals(text, ["13"]) for text in hints if text is not None)
+
+
+@pytest.mark.parametrize("served", [0, 6, 8])
+def test_every_response_says_whose_it_is_and_how_it_was_served(
+    teacher: Teacher, served: int, request: pytest.FixtureRequest
+) -> None:
+    if isinstance(teacher, ScriptedTeacher):
+        pytest.skip("the fake knows no names")
+    (answer,) = teacher.respond([visit("a", served)])
+    provenances = [each.provenance for each in answer.responses if each.provenance is not None]
+    assert len(provenances) == len(answer.responses)
+    assert {(each.teacher, each.revision) for each in provenances} <= {("the teacher", "label")}
+    served_as = Counter(each.served for each in provenances)
+    assert [served_as[how] for how in ("pool", "online", "reused")] == [
+        answer.served,
+        answer.drawn,
+        answer.reused,
+    ]
 
 
 def test_one_visit_has_no_origin_twice(teacher: Teacher) -> None:

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from random import Random
 
 from schemas.question import Question
-from schemas.rollout import Author, Candidate, Compression, Group, Prompt, PromptKind, Rollout
+from schemas.rollout import (
+    Author,
+    Candidate,
+    Compression,
+    Group,
+    Prompt,
+    PromptKind,
+    Provenance,
+    Rollout,
+)
 from zppo.core.answers import normalise_boxed
 from zppo.core.prompts import Templates, neutralise
 from zppo.core.values import Original, TeacherResponse
@@ -25,6 +34,7 @@ class Source:
     correct: bool
     origin: str
     summary: str | None = None
+    provenance: Provenance | None = None
 
     def original(self) -> Original:
         """What a compressor needs of it; it sees the response only, not the question."""
@@ -108,6 +118,7 @@ def build_prompt(
             answer=source.answer,
             compression=compression,
             origin=source.origin,
+            provenance=source.provenance,
         )
         for source, text in zip(plan.sources, shortened, strict=True)
     )
@@ -139,7 +150,13 @@ def distinct_answers(sources: Sequence[Source], special_tokens: Sequence[str] = 
 
 def _from_teacher(response: TeacherResponse) -> Source:
     return Source(
-        response.text, response.answer, "teacher", response.correct, response.origin, response.summary
+        text=response.text,
+        answer=response.answer,
+        author="teacher",
+        correct=response.correct,
+        origin=response.origin,
+        summary=response.summary,
+        provenance=response.provenance,
     )
 
 

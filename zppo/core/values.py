@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from schemas.rollout import Provenance
+
 
 @dataclass(frozen=True)
 class TeacherResponse:
@@ -18,6 +20,8 @@ class TeacherResponse:
     """An answer-free hint made from it, where there is one."""
     token_ids: tuple[int, ...] = ()
     """As the teacher drew it, where it was sampled by this program."""
+    provenance: Provenance | None = None
+    """Set where a visit is served."""
 
 
 @dataclass(frozen=True)

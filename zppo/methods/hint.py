@@ -44,11 +44,18 @@ def hint_draft(
     index: int, question: Question, group: Group, answer: TeacherAnswer, ports: Collector
 ) -> Draft | None:
     """The prompt with the hint of one correct response; None where no response has a usable hint."""
-    hints = [(each.origin, each.hint) for each in parts.correct(answer) if each.hint is not None]
+    hints = [(each, each.hint) for each in parts.correct(answer) if each.hint is not None]
     if not hints:
         return None
-    origin, hint = generator(ports.seed, index, question.id, "hint").choice(hints)
+    chosen, hint = generator(ports.seed, index, question.id, "hint").choice(hints)
     shown = neutralise(hint, ports.special_tokens)
     text = ports.templates.render_hint(question.text, shown)
-    prompt = Prompt(kind="hint", text=text, token_ids=ports.engine.encode(text), hint=shown, origin=origin)
+    prompt = Prompt(
+        kind="hint",
+        text=text,
+        token_ids=ports.engine.encode(text),
+        hint=shown,
+        origin=chosen.origin,
+        provenance=chosen.provenance,
+    )
     return Draft(f"r{index}/{question.id}/hint", question, group.origin, prompt)

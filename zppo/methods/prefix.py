@@ -59,6 +59,7 @@ class PrefixMethod:
             token_ids=ports.engine.encode(text),
             prefix_ids=tokens[: floor(self.config.prefix_fraction * len(tokens))],
             origin=chosen.origin,
+            provenance=chosen.provenance,
         )
         return Draft(f"r{index}/{question.id}/prefix", question, group.origin, prompt)
 

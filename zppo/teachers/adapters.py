@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from schemas.rollout import Provenance, Serving
 from schemas.teacher import PooledResponse
 from zppo.core.randomness import derive_seed, generator
 from zppo.core.values import TeacherResponse
@@ -16,19 +17,36 @@ from zppo.teachers.sources import Ask, ResponseSource, grade_drawn
 WhenDry = Literal["plain", "reuse", "online"]
 
 
+@dataclass(frozen=True)
+class TeacherName:
+    """Whose responses these are."""
+
+    name: str
+    revision: str | None = None
+
+    def served(self, how: Serving, response: TeacherResponse) -> TeacherResponse:
+        """The response, with where it comes from."""
+        provenance = Provenance(served=how, teacher=self.name, revision=self.revision)
+        return replace(response, provenance=provenance)
+
+
 class OnlineTeacher:
     """Draws every response when it is asked, and has it graded by the student's grader."""
 
-    def __init__(self, source: ResponseSource, grader: Grader, hints: HintWriter | None = None):
+    def __init__(
+        self, source: ResponseSource, grader: Grader, name: TeacherName, hints: HintWriter | None = None
+    ):
         """Keep where responses come from.
 
         Args:
             source: Draws them.
             grader: The student's.
+            name: Whose they are.
             hints: Writes a hint from each correct response; None where none are wanted.
         """
         self._source = source
         self._grader = grader
+        self._name = name
         self._hints = hints
 
     def respond(self, visits: Sequence[Visit]) -> list[TeacherAnswer]:
@@ -42,7 +60,9 @@ class OnlineTeacher:
         return [
             TeacherAnswer(
                 responses=tuple(
-                    _online(visit, response) for response in pooled if not response.outcome.endswith("_error")
+                    self._name.served("online", _online(visit, response))
+                    for response in pooled
+                    if not response.outcome.endswith("_error")
                 ),
                 served=0,
                 drawn=len(pooled),
@@ -61,6 +81,8 @@ class PoolTeacher:
     """
 
     table: PoolTable
+    name: TeacherName
+    """Whose responses the pool holds."""
     when_dry: WhenDry = "plain"
     online: OnlineTeacher | None = None
 
@@ -90,7 +112,11 @@ class PoolTeacher:
         used = pool[: visit.served]
         missing = visit.count - len(fresh) if self.when_dry == "reuse" else 0
         again = generator(visit.seed, "reuse").sample(used, min(missing, len(used)))
-        return TeacherAnswer(responses=(*fresh, *again), served=len(fresh), reused=len(again))
+        responses = [
+            *(self.name.served("pool", response) for response in fresh),
+            *(self.name.served("reused", response) for response in again),
+        ]
+        return TeacherAnswer(tuple(responses), served=len(fresh), reused=len(again))
 
 
 def _seeds(visit: Visit) -> tuple[int, ...]:

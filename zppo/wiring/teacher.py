@@ -17,7 +17,7 @@ from schemas.config.teacher import (
 )
 from zppo.ports import Compressor, Teacher, TextModel
 from zppo.rendering import load_templates
-from zppo.teachers.adapters import OnlineTeacher, PoolTeacher
+from zppo.teachers.adapters import OnlineTeacher, PoolTeacher, TeacherName
 from zppo.teachers.compressors import ExtractiveCompressor, TeacherCompressor, load_compression_template
 from zppo.teachers.hints import HintWriter, load_hint_template
 from zppo.teachers.pool import RESPONSES, PoolTable
@@ -46,12 +46,12 @@ def teacher(run: RunContext, pool: str) -> Teacher | None:
     config = run.config.teacher
     if isinstance(config, NoTeacher) or not isinstance(run.config.method, WithTeacher):
         return None
-    online = None
+    name, online = teacher_name(run, config), None
     if config.when_dry == "online":
-        online = OnlineTeacher(response_source(run, config), run.grader, hint_writer(run))
+        online = OnlineTeacher(response_source(run, config), run.grader, name, hint_writer(run))
     if not pool:
         return online
-    return PoolTeacher(PoolTable(run.store.file(pool, RESPONSES)), config.when_dry, online)
+    return PoolTeacher(PoolTable(run.store.file(pool, RESPONSES)), name, config.when_dry, online)
 
 
 def response_source(
@@ -69,6 +69,18 @@ def response_source(
         config.max_response_tokens,
         config.type,
     )
+
+
+def teacher_name(
+    run: RunContext, config: ModelTeacher | EndpointTeacher | ReferenceTeacher | RecordedTeacher
+) -> TeacherName:
+    """How rounds name the teacher whose responses they use."""
+    if isinstance(config, ModelTeacher):
+        assert run.record.teacher is not None
+        return TeacherName(run.record.teacher.reference, run.record.teacher.revision)
+    if isinstance(config, EndpointTeacher):
+        return TeacherName(config.model, config.revision)
+    return TeacherName(config.path if isinstance(config, RecordedTeacher) else "reference solutions")
 
 
 def templates_of(config: ModelTeacher | EndpointTeacher) -> str:

@@ -18,7 +18,7 @@ from zppo.errors import InputError
 from zppo.ports import GenerationFailure, Visit
 from zppo.rendering import SETS
 from zppo.sampling import training_decoding
-from zppo.teachers.adapters import OnlineTeacher
+from zppo.teachers.adapters import OnlineTeacher, TeacherName
 from zppo.teachers.hints import HintWriter, load_hint_template
 from zppo.teachers.sources import ModelSource
 from zppo.teachers.text import EngineText
@@ -126,7 +126,10 @@ def online(hint: str) -> OnlineTeacher:
     engine = ScriptedEngine(lambda id, index: hint if id.startswith("hint/") else rf"\boxed{{{11 + index}}}")
     source = ModelSource(EngineText(engine, DecodingConfig()), lambda question: question.text, 12288)
     return OnlineTeacher(
-        source, TextGrader(), HintWriter(EngineText(engine, DecodingConfig()), *SETTINGS, words)
+        source,
+        TextGrader(),
+        TeacherName("t"),
+        HintWriter(EngineText(engine, DecodingConfig()), *SETTINGS, words),
     )
 
 

@@ -12,7 +12,7 @@ from zppo.engines.transformers import TransformersEngine
 from zppo.ports import Visit
 from zppo.sampling import training_decoding
 from zppo.stages.precompute import Precomputation, precompute
-from zppo.teachers.adapters import OnlineTeacher
+from zppo.teachers.adapters import OnlineTeacher, TeacherName
 from zppo.teachers.pool import RESPONSES, PoolTable
 from zppo.teachers.sources import ModelSource
 from zppo.teachers.text import EngineText
@@ -28,7 +28,7 @@ def source() -> ModelSource:
 
 
 def test_a_visit_gets_the_same_responses_whoever_is_asked_beside_it(source: ModelSource) -> None:
-    teacher = OnlineTeacher(source, TextGrader())
+    teacher = OnlineTeacher(source, TextGrader(), TeacherName("t"))
     visits = [
         Visit(question=question, served=0, count=3, seed=index) for index, question in enumerate(QUESTIONS)
     ]

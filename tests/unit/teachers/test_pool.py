@@ -10,10 +10,12 @@ from tests.fakes.engine import ScriptedEngine
 from tests.fakes.grader import TextGrader
 from zppo.errors import InputError, StoreError
 from zppo.ports import TeacherAnswer, Visit
-from zppo.teachers.adapters import OnlineTeacher, PoolTeacher, WhenDry
+from zppo.teachers.adapters import OnlineTeacher, PoolTeacher, TeacherName, WhenDry
 from zppo.teachers.pool import PoolTable, write_pool
 from zppo.teachers.sources import ModelSource
 from zppo.teachers.text import EngineText
+
+NAME = TeacherName("t")
 
 
 def response(index: int, correct: bool = True) -> PooledResponse:
@@ -50,7 +52,7 @@ def table(tmp_path: Path) -> PoolTable:
 def online() -> OnlineTeacher:
     engine = ScriptedEngine(lambda id, index: r"\boxed{13}" if index else r"\boxed{crash}")
     return OnlineTeacher(
-        ModelSource(EngineText(engine, DecodingConfig()), lambda each: each.text, 12288), TextGrader()
+        ModelSource(EngineText(engine, DecodingConfig()), lambda each: each.text, 12288), TextGrader(), NAME
     )
 
 
@@ -97,51 +99,51 @@ def test_an_empty_pool_can_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("when_dry", ["plain", "reuse", "online"])
 def test_unused_responses_come_first_and_none_twice(table: PoolTable, when_dry: WhenDry) -> None:
-    teacher = PoolTeacher(table, when_dry, online())
+    teacher = PoolTeacher(table, NAME, when_dry, online())
     first, second = (teacher.respond([visit(served)])[0] for served in (0, 2))
     assert texts(first) + texts(second) == [f"response {i}" for i in (0, 1, 3, 4)]
     assert (first.served, first.drawn, first.reused) == (2, 0, 0)
 
 
 def test_a_dry_pool_gives_what_is_left_under_plain(table: PoolTable) -> None:
-    left, nothing = PoolTeacher(table).respond([visit(4), visit(5)])
+    left, nothing = PoolTeacher(table, NAME).respond([visit(4), visit(5)])
     assert (texts(left), left.served) == (["response 5"], 1)
     assert (texts(nothing), nothing.served) == ([], 0)
 
 
 def test_a_dry_pool_reuses_responses_of_earlier_visits(table: PoolTable) -> None:
-    (answer,) = PoolTeacher(table, "reuse").respond([visit(4, count=3)])
+    (answer,) = PoolTeacher(table, NAME, "reuse").respond([visit(4, count=3)])
     assert texts(answer)[0] == "response 5"
     assert (answer.served, answer.reused) == (1, 2)
     assert len(set(texts(answer))) == 3
 
 
 def test_reuse_at_a_first_visit_invents_nothing(table: PoolTable) -> None:
-    (answer,) = PoolTeacher(table, "reuse").respond([visit(0, count=4, id="r")])
+    (answer,) = PoolTeacher(table, NAME, "reuse").respond([visit(0, count=4, id="r")])
     assert (texts(answer), answer.served, answer.reused) == (["response 0"], 1, 0)
-    (again,) = PoolTeacher(table, "reuse").respond([visit(1, count=4, id="r")])
+    (again,) = PoolTeacher(table, NAME, "reuse").respond([visit(1, count=4, id="r")])
     assert (texts(again), again.served, again.reused) == (["response 0"], 0, 1)
 
 
 def test_reuse_depends_on_the_visits_seed_alone(table: PoolTable) -> None:
-    teacher = PoolTeacher(table, "reuse")
+    teacher = PoolTeacher(table, NAME, "reuse")
     seeds = [texts(teacher.respond([visit(5, count=3, seed=seed)])[0]) for seed in (1, 1, 2, 3, 4)]
     assert seeds[0] == seeds[1]
     assert len({tuple(each) for each in seeds}) > 1
 
 
 def test_a_dry_pool_draws_the_rest_online(table: PoolTable) -> None:
-    full, dry = PoolTeacher(table, "online", online()).respond([visit(0), visit(4, count=4)])
+    full, dry = PoolTeacher(table, NAME, "online", online()).respond([visit(0), visit(4, count=4)])
     assert (full.served, full.drawn) == (2, 0)
     assert (dry.served, dry.drawn) == (1, 3)
     assert [each.origin for each in dry.responses] == ["pool/q#5", "online/7/q#1", "online/7/q#2"]
 
 
 def test_a_question_that_was_never_asked_is_drawn_online(table: PoolTable) -> None:
-    (answer,) = PoolTeacher(table, "online", online()).respond([visit(0, id="new")])
+    (answer,) = PoolTeacher(table, NAME, "online", online()).respond([visit(0, id="new")])
     assert (answer.served, answer.drawn) == (0, 2)
 
 
 def test_online_without_a_model_is_refused(table: PoolTable) -> None:
     with pytest.raises(InputError, match="needs a teacher model"):
-        PoolTeacher(table, "online")
+        PoolTeacher(table, NAME, "online")
