@@ -5,6 +5,7 @@ from pydantic import Field
 from schemas.base import Artifact, Fraction, Frozen
 from schemas.buffer import BufferEvent
 from schemas.rollout import PromptKind
+from schemas.spend import EndpointSpend
 
 Share = Fraction | None
 """A ratio; None where there was nothing to count."""
@@ -129,6 +130,19 @@ class ValidationReport(Frozen):
     accuracy: Fraction
     out_of_distribution: Share = None
     """Accuracy on the sources that are only evaluated; it chooses nothing."""
+    judge_spend: EndpointSpend | None = None
+    """What the judge used for it; None without a judge."""
+
+
+class JudgeReport(Frozen):
+    """What the round's judge did."""
+
+    judged: int
+    """Rollouts with a verdict; the same content is asked for once."""
+    malformed: int
+    """Those of them whose verdict could not be read, which counts as wrong."""
+    spend: EndpointSpend
+    """In the round, its validation included; one of the teacher's model has no price."""
 
 
 class StepReport(Artifact):
@@ -156,6 +170,8 @@ class StepReport(Artifact):
     drift: DriftReport | None
     validation: ValidationReport | None = None
     """At rounds with a checkpoint."""
+    judge: JudgeReport | None = None
+    """None without a judge."""
 
     def of_kind(self, kind: PromptKind) -> KindReport | None:
         """The report of one prompt kind, None where the round drew none."""

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import Artifact, Frozen
+from schemas.spend import EndpointSpend
 
 PromptKind = Literal["plain", "bcq", "ncq", "hint", "prefix", "extra"]
 """`extra` is one more plain prompt of a hard question: a control."""
@@ -176,6 +177,8 @@ class Round(Artifact):
     since the teacher is asked about no others."""
     demonstrations: tuple[Demonstration, ...] = ()
     """What off-policy distillation learns from."""
+    judge_spend: EndpointSpend | None = None
+    """What its judge used; None without a judge."""
 
     def of_kind(self, kind: PromptKind) -> tuple[Group, ...]:
         """The groups of one prompt kind, in order."""

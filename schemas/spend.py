@@ -67,6 +67,11 @@ class EndpointSpend(Frozen):
             return cls(role=role, used=used)
         return cls(role=role, used=used, money=used.money(prices), currency=prices.currency)
 
+    def __add__(self, other: Self) -> Self:
+        """Of the same role at the same prices."""
+        money = None if self.money is None or other.money is None else self.money + other.money
+        return self.model_copy(update={"used": self.used + other.used, "money": money})
+
     @property
     def text(self) -> str:
         """For a reader, such as `12,345 tokens, 0.52 USD`."""

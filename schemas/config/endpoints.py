@@ -74,3 +74,5 @@ class EndpointsConfig(Config):
 
     teacher: EndpointAccess | None = None
     """Of a recipe with `teacher.type: endpoint`."""
+    judge: EndpointAccess | None = None
+    """Of a recipe with `judge.type: endpoint`; may be the same address as the teacher's."""

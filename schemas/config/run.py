@@ -14,7 +14,7 @@ from schemas.config.evaluation import (
     PromotionConfig,
     ValidationConfig,
 )
-from schemas.config.grader import GraderConfig, RuleGraderConfig
+from schemas.config.grader import GraderConfig, JudgeConfig, RuleGraderConfig, TeacherJudge
 from schemas.config.learner import LearnerConfig, TorchLearnerConfig
 from schemas.config.machine import VllmRuntime
 from schemas.config.method import (
@@ -50,6 +50,8 @@ class RunConfig(Config):
     engine: EngineConfig = TransformersEngineConfig()
     learner: LearnerConfig = TorchLearnerConfig()
     grader: GraderConfig = RuleGraderConfig()
+    judge: JudgeConfig | None = Field(default=None, exclude_if=lambda judge: judge is None)
+    """Grades what rules cannot: questions of answer kind `free`. Without one they are bad rows."""
     validation: ValidationConfig = ValidationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoints: CheckpointConfig = CheckpointConfig()
@@ -104,6 +106,15 @@ class RunConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _judge_is_somebody(self) -> Self:
+        if isinstance(self.judge, TeacherJudge) and self.teacher.type != "model":
+            raise ValueError(
+                f"judge.type 'teacher' needs teacher.type 'model', not {self.teacher.type!r}; "
+                "for a judge behind an endpoint choose judge.type 'endpoint' and name its model"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _round_fills_its_updates(self) -> Self:
         if not isinstance(self.method, PolicyGradient):
             return self
@@ -125,9 +136,9 @@ class Runtime(Config):
     threads: int = Field(default=0, ge=0)
     """Torch threads; 0 leaves the choice to the program."""
     generation_timeout_seconds: float = Field(default=1800.0, ge=0.0)
-    """Longest time in which sampling may make no progress, not a single token, before a watchdog ends the
-    process; the run is resumed at the round that it was in. 0 turns the watchdog off."""
     endpoints: EndpointsConfig = EndpointsConfig()
     """The chat endpoints that this machine may use, with their keys by reference."""
+    """Longest time in which sampling may make no progress, not a single token, before a watchdog ends the
+    process; the run is resumed at the round that it was in. 0 turns the watchdog off."""
     vllm: VllmRuntime = VllmRuntime()
     """Where vLLM serves the models whose engine is of type `vllm`."""

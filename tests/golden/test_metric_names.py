@@ -7,7 +7,8 @@ import pytest
 
 from schemas.buffer import BufferEvent, ReplayBuffer
 from schemas.config.method import Replay
-from schemas.report import DriftReport, RoundTimings, UpdateReport, ValidationReport
+from schemas.report import DriftReport, JudgeReport, RoundTimings, UpdateReport, ValidationReport
+from schemas.spend import EndpointSpend, Spend
 from tests.build import entry
 from tests.reference.product import CONFIGS, play
 from tests.reference.world import DISTILLATION, METHODS, NAMED, make_world
@@ -18,6 +19,9 @@ from zppo.ports import PolicyRow
 GOLDEN = Path(__file__).with_name("metric_names")
 PHASES = ("collect", "student", "teacher", "compression", "grading", "update", "drift", "validation")
 TIMINGS = RoundTimings(round=9, seconds=dict.fromkeys((*PHASES, "checkpoint"), 1.0))
+JUDGE = JudgeReport(
+    judged=1, malformed=0, spend=EndpointSpend(role="judge", used=Spend(), money=0.0, currency="USD")
+)
 CASES = [(accuracy, visits) for accuracy in (0.0, 0.125, 0.25, 0.375) for visits in (2, 3, 8)]
 """Entry accuracies and visits of what leaves a buffer."""
 
@@ -53,7 +57,8 @@ def metric_names(method: str) -> list[str]:
             DriftReport(tokens=1, mean=0.0, max=0.0),
             ValidationReport(questions=1, accuracy=0.5, out_of_distribution=0.5),
         )
-        names |= round_metrics(report, TIMINGS).keys()
+        judged = report.model_copy(update={"judge": JUDGE})
+        names |= round_metrics(judged, TIMINGS).keys()
     return sorted(names)
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import floor
 
-from schemas.report import RoundTimings, StepReport, UpdateReport
+from schemas.report import JudgeReport, RoundTimings, StepReport, UpdateReport
 from schemas.rollout import PromptKind
 from zppo.core.report import KINDS
 
@@ -21,6 +21,7 @@ def round_metrics(report: StepReport, timings: RoundTimings) -> dict[str, float]
         *_audits(report),
         *_buffer(report),
         *_teacher(report),
+        *_judge(report.judge),
         *_updates(report.updates),
         *((f"seconds/{phase}", seconds) for phase, seconds in timings.seconds.items()),
     )
@@ -104,6 +105,16 @@ def _visits(count: int) -> str:
 def _teacher(report: StepReport) -> Metrics:
     for name, value in report.teacher.model_dump().items():
         yield f"teacher/{name}", value
+
+
+def _judge(report: JudgeReport | None) -> Metrics:
+    if report is None:
+        return
+    yield "judge/judged", report.judged
+    yield "judge/malformed", report.malformed
+    for name, value in report.spend.used.model_dump().items():
+        yield f"judge/{name}", value
+    yield "judge/money", report.spend.money
 
 
 def _updates(updates: Sequence[UpdateReport]) -> Metrics:

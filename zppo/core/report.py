@@ -7,6 +7,7 @@ from schemas.buffer import BufferEvent, ReplayBuffer
 from schemas.report import (
     BufferReport,
     DriftReport,
+    JudgeReport,
     KindReport,
     StepReport,
     TeacherReport,
@@ -70,6 +71,19 @@ def step_report(
         updates=tuple(updates),
         drift=drift,
         validation=validation,
+        judge=_judge_report(round_, validation),
+    )
+
+
+def _judge_report(round_: Round, validation: ValidationReport | None) -> JudgeReport | None:
+    if round_.judge_spend is None:
+        return None
+    verdicts = Counter(rollout.verdict for group in round_.groups for rollout in group.rollouts)
+    more = validation.judge_spend if validation else None
+    return JudgeReport(
+        judged=verdicts.total() - verdicts[None],
+        malformed=verdicts["malformed"],
+        spend=round_.judge_spend + more if more else round_.judge_spend,
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from string import Template, ascii_uppercase
+from threading import Lock
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,7 +26,7 @@ _TAG = re.compile(r"<(\s*/?\s*[^\W\d_][^<>]*)>")
 class Judge:
     """Gives one verdict for each content: question, options, response and gold answer.
 
-    What was judged before is not asked again, neither in a later call nor within one.
+    What was judged before is not asked again, neither in a later call nor within one. Threads may share it.
     """
 
     def __init__(self, model: TextModel, template: Template, special_tokens: Sequence[str] = ()):
@@ -40,21 +41,23 @@ class Judge:
         self._template = template
         self._special_tokens = special_tokens
         self._known: dict[bytes, Verdict] = {}
+        self._lock = Lock()
 
     def verdicts(self, responses: Sequence[tuple[Question, str]]) -> list[Verdict | GenerationFailure]:
         """One verdict a response, in order; a failure where the model could not be asked, never a verdict."""
         prompts = [self.prompt(question, response) for question, response in responses]
         keys = [_key(prompt) for prompt in prompts]
-        fresh = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self._known}
+        with self._lock:
+            known = {key: self._known[key] for key in keys if key in self._known}
+        fresh = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
         requests = [TextRequest(f"judge/{key.hex()}", prompt, (0,)) for key, prompt in fresh.items()]
         written = self._model.write(requests, DECODING.max_response_tokens)
         found: dict[bytes, Verdict | GenerationFailure] = {
             key: text if isinstance(text, GenerationFailure) else parse_verdict(text.text)
             for key, (text,) in zip(fresh, written, strict=True)
         }
-        found |= {key: self._known[key] for key in keys if key in self._known}
-        self._keep((key, verdict) for key, verdict in found.items())
-        return [found[key] for key in keys]
+        self._keep(found.items())
+        return [known[key] if key in known else found[key] for key in keys]
 
     def remember(self, judged: Iterable[tuple[Question, str, Verdict]]) -> None:
         """Take over verdicts of an earlier process on responses to questions."""
@@ -86,9 +89,10 @@ class Judge:
         return text
 
     def _keep(self, verdicts: Iterable[tuple[bytes, Verdict | GenerationFailure]]) -> None:
-        self._known |= {key: each for key, each in verdicts if not isinstance(each, GenerationFailure)}
-        while len(self._known) > REMEMBERED:
-            del self._known[next(iter(self._known))]
+        with self._lock:
+            self._known |= {key: each for key, each in verdicts if not isinstance(each, GenerationFailure)}
+            while len(self._known) > REMEMBERED:
+                del self._known[next(iter(self._known))]
 
 
 class _Answer(BaseModel):

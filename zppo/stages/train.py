@@ -15,6 +15,7 @@ from schemas.manifest import Identity, Manifest
 from schemas.question import Question
 from schemas.report import DriftReport, RoundTimings, StepReport, UpdateReport, ValidationReport
 from schemas.rollout import Group, Rollout, Round
+from schemas.spend import EndpointSpend
 from schemas.state import TrainState
 from zppo.core.randomness import generator
 from zppo.core.report import step_report
@@ -62,6 +63,8 @@ class Training:
     """Accuracy of the current weights on the validation split."""
     observe: Callable[[StepReport, RoundTimings], None]
     """Told of every committed round, once a process."""
+    judge_spend: Callable[[], EndpointSpend | None] = lambda: None
+    """What the judge used since this was asked last; None without a judge."""
 
 
 class Trainer:
@@ -104,7 +107,9 @@ class Trainer:
             state = self._be_at(index - 1)
             its.phases.take()
             with its.phases.phase("collect"), its.store.commit(path, identity) as staging:
-                self._round = its.method.collect(index, its.new_questions(index), state, its.collector)
+                its.judge_spend()
+                collected = its.method.collect(index, its.new_questions(index), state, its.collector)
+                self._round = collected.model_copy(update={"judge_spend": its.judge_spend()})
                 write_round(staging.directory, self._round)
         return path
 

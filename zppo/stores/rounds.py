@@ -8,16 +8,25 @@ group before its failures. A row with a `cause` is a failure: it has no tokens, 
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
-from schemas.rollout import Demonstration, Failure, Group, Rollout, Round, ServedResponses
+from schemas.rollout import (
+    Demonstration,
+    Failure,
+    Group,
+    Rollout,
+    Round,
+    ServedResponses,
+    Verdict,
+)
 
 ROUND, ROLLOUTS, DEMONSTRATIONS = "round.json", "rollouts.parquet", "demonstrations.parquet"
 
@@ -75,6 +84,20 @@ def read_served(file: Path) -> tuple[ServedResponses, ...]:
     """What a round's `ROUND` file records of the teacher; the rollouts are not read."""
     served = json.loads(file.read_bytes())["teacher"]
     return TypeAdapter(tuple[ServedResponses, ...]).validate_python(served)
+
+
+def read_verdicts(directory: Path) -> Iterator[tuple[str, str, Verdict]]:
+    """The question id, the text and the verdict of each rollout that a judge saw; nothing else is read."""
+    if "verdict" not in pq.read_schema(directory / ROLLOUTS).names:
+        return
+    columns = ["group", "text", "verdict"]
+    table = pq.read_table(directory / ROLLOUTS, columns=columns, filters=pc.field("verdict").is_valid())
+    if not table.num_rows:
+        return
+    outline = json.loads((directory / ROUND).read_bytes())
+    questions = {group["id"]: group["question_id"] for group in outline["groups"]}
+    for group, text, verdict in zip(*(table[name].to_pylist() for name in columns), strict=True):
+        yield questions[group], text, verdict
 
 
 def _table(groups: Sequence[Group]) -> pa.Table:

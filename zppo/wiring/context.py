@@ -17,7 +17,6 @@ from schemas.run import ResolvedModel, RunRecord
 from zppo.core.prompts import Templates
 from zppo.data.sources import pin_revisions
 from zppo.data.table import QuestionTable
-from zppo.graders.rules import RuleGrader
 from zppo.layout import RunPaths
 from zppo.methods.base import TrainingMethod
 from zppo.methods.choose import choose_method
@@ -33,6 +32,7 @@ from zppo.stores.local import LocalStore
 from zppo.stores.locks import exclusive
 from zppo.watchdog.guard import Watchdog, tell_of_hang
 from zppo.wiring.endpoints import TeacherEndpoint, open_teacher
+from zppo.wiring.grader import Grading, check_judge, judge_inputs, open_grading
 from zppo.wiring.models import LoadedModel, pin
 
 
@@ -90,9 +90,12 @@ class RunContext:
         return self._stack.enter_context(open_teacher(self.config.teacher, self.runtime, log))
 
     @cached_property
-    def grader(self) -> RuleGrader:
-        """The student's grader; it grades the teacher too."""
-        return self._stack.enter_context(RuleGrader(self.config.grader, grading_processes()))
+    def grading(self) -> Grading:
+        """The student's graders; they grade the teacher too."""
+        log = self.store.home / self.paths.judge_spend
+        return self._stack.enter_context(
+            open_grading(self.config, self.runtime, grading_processes(), self.teacher, log)
+        )
 
     @cached_property
     def watchdog(self) -> Watchdog:
@@ -169,6 +172,7 @@ def open_run(
         StoreError: Another process holds the run, or it was made from another recipe; the message lists
             what changed.
     """
+    check_judge(config, runtime)
     store, paths = LocalStore(runtime.home), RunPaths(name)
     with exclusive(store.home / paths.root), ExitStack() as stack:
         record = _record(config, name, runtime)
@@ -243,6 +247,7 @@ def run_identity(record: RunRecord) -> Identity:
             "student": record.student.digest,
             "teacher": record.teacher.digest if record.teacher else None,
             "templates": templates_digest(record.recipe.student.templates),
+            **judge_inputs(record),
             **_origin(record),
         },
     )

@@ -20,6 +20,7 @@ from zppo.stores.answers import ANSWERS, read_answers, write_answers
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import fingerprint, identify
 from zppo.wiring.context import RunContext
+from zppo.wiring.grader import judge_inputs
 from zppo.wiring.models import LoadedModel
 from zppo.wiring.prepare import run_prepare
 from zppo.wiring.train import best_checkpoint
@@ -77,6 +78,7 @@ def model_answers(run: RunContext, title: str, model: LoadedModel, prepared: str
             ),
             "grader": config.grader,
             "seed": config.seed,
+            **judge_inputs(run.record),
         },
         [run.committed(prepared)],
     )
@@ -87,7 +89,7 @@ def model_answers(run: RunContext, title: str, model: LoadedModel, prepared: str
         examinee = Examinee(
             model.engine,
             load_templates(model.config.templates),
-            run.grader,
+            run.grading.evaluation,
             config.evaluation.decoding,
             config.evaluation.samples,
             config.seed,

@@ -24,7 +24,7 @@ from zppo.stores.local import LocalStore
 from zppo.stores.locks import exclusive
 from zppo.wiring.context import begin_run, run_identity
 from zppo.wiring.models import pin
-from zppo.wiring.pool import draws_ahead, pool_settings
+from zppo.wiring.pool import draws_ahead, judge_settings, pool_settings
 
 
 def fork_run(parent: str, name: str, at_round: int, overrides: Sequence[str], runtime: Runtime) -> RunRecord:
@@ -102,6 +102,7 @@ def _shared(config: RunConfig) -> dict[str, JsonValue]:
         "student": config.student,
         "data": config.data,
         "grader": config.grader,
+        **judge_settings(config),
         "sampling.max_prompt_tokens": config.sampling.max_prompt_tokens,
         "validation": config.validation,
         "evaluation.decoding": config.evaluation.decoding,

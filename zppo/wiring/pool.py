@@ -28,6 +28,7 @@ def pool_settings(config: RunConfig) -> dict[str, JsonValue]:
         "method.teacher_group_size": method.teacher_group_size,
         "data.seed": config.data.seed,
         "grader": config.grader.model_dump(mode="json"),
+        **judge_settings(config, "evaluation"),
     }
     if isinstance(method, Reformulation) and isinstance(method.compression, TeacherCompression):
         settings["method.compression"] = method.compression.model_dump(mode="json")
@@ -37,6 +38,13 @@ def pool_settings(config: RunConfig) -> dict[str, JsonValue]:
         settings |= {"method.tau": method.tau, "method.group_size": method.group_size}
         settings["sampling"] = config.sampling.model_dump(mode="json")
     return settings
+
+
+def judge_settings(config: RunConfig, *without: str) -> dict[str, JsonValue]:
+    """The settings behind a recipe's verdicts, under `judge`; nothing without a judge."""
+    if config.judge is None:
+        return {}
+    return {"judge": config.judge.model_dump(mode="json", exclude={"prices", *without})}
 
 
 def named_inputs(config: RunConfig) -> dict[str, JsonValue]:

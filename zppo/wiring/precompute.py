@@ -31,6 +31,7 @@ from zppo.stores.identity import digest, fingerprint, identify
 from zppo.teachers.compressors import load_compression_template
 from zppo.teachers.hints import load_hint_template
 from zppo.wiring.context import RunContext
+from zppo.wiring.grader import judge_inputs
 from zppo.wiring.pool import named_inputs
 from zppo.wiring.prepare import run_prepare
 from zppo.wiring.teacher import compression, compressor, hint_writer, response_source, works_in_rounds
@@ -96,7 +97,7 @@ def _job(
     responses = method.teacher_group_size * config.visits
     job = Precomputation(
         source=response_source(run, config),
-        grader=run.grader,
+        grader=run.grading.training,
         responses=responses,
         seed=run.config.data.seed,
         batch_questions=max(1, RESPONSES_AT_ONCE // responses),
@@ -133,7 +134,7 @@ def _say(run: RunContext, pool: TeacherPool) -> None:
 
 def pool_inputs(run: RunContext, config: AnyTeacher) -> dict[str, JsonValue]:
     """What the pool's content depends on: its settings, and the digests of what they name."""
-    inputs = named_inputs(run.config)
+    inputs = named_inputs(run.config) | judge_inputs(run.record, "evaluation")
     if isinstance(config, ModelTeacher):
         assert run.record.teacher is not None
         inputs["model"] = run.record.teacher.digest
@@ -176,7 +177,7 @@ def _questions_to_ask(run: RunContext, prepared: str, config: AnyTeacher) -> Seq
     examinee = Examinee(
         run.student.engine,
         run.templates,
-        run.grader,
+        run.grading.training,
         training_decoding(run.config.sampling),
         run.config.method.group_size,
         run.config.data.seed,

@@ -7,13 +7,13 @@ from pathlib import Path
 from schemas.prepared import PreparedData
 from schemas.question import Split
 from zppo.data.sources import input_digests
-from zppo.graders.rules import gradability_problem
 from zppo.layout import shared
 from zppo.progress import LINE_SECONDS
 from zppo.rendering import templates_digest
 from zppo.stages.prepare import prepare
 from zppo.stores.identity import fingerprint, identify
 from zppo.wiring.context import RunContext
+from zppo.wiring.grader import gradability, judges_free_form
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -40,6 +40,7 @@ def _prepare(run: RunContext) -> str:
             "tokenizer": run.student.tokenizer_digest,
             "templates": templates_digest(config.student.templates),
             "max_prompt_tokens": limit,
+            **({"free_form": "judged"} if judges_free_form(config) else {}),
         },
     )
     path = shared("prepare", fingerprint(identity))
@@ -52,7 +53,7 @@ def _prepare(run: RunContext) -> str:
                 limit,
                 staging.directory,
                 _rows_read(run),
-                gradability_problem,
+                gradability(config),
             )
         run.progress.say(f"prepare     {_counts(report)}")
     else:

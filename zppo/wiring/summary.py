@@ -56,6 +56,7 @@ def summary_text(
         f"Prompts: {_prompts(reports)}",
         f"Replay buffer: {_buffer(reports)}",
         f"Time of the rounds: {_time(run, reports)}",
+        *_judge(run, reports),
         f"Promotion: {decision.reason}.",
         f"Registered: {decision.challenger.model}{' (made champion)' if decision.promoted else ''}",
     ]
@@ -121,6 +122,18 @@ def _buffer(reports: list[StepReport]) -> str:
         f"{events.count('admit')} admitted, {events.count('graduate')} graduated, "
         f"{events.count('evict')} evicted, {reports[-1].buffer.size} left"
     )
+
+
+def _judge(run: RunContext, reports: list[StepReport]) -> list[str]:
+    """What the judge did; no line without one."""
+    if run.grading.judge is None:
+        return []
+    judged = [report.judge for report in reports if report.judge is not None]
+    malformed = sum(each.malformed for each in judged)
+    return [
+        f"Judge: {sum(each.judged for each in judged):,} rollouts judged, {malformed:,} of the verdicts "
+        f"unreadable (counted as wrong); {run.grading.judge.total.text} in the whole run"
+    ]
 
 
 def _time(run: RunContext, reports: list[StepReport]) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from schemas.config.grader import TeacherJudge
 from schemas.config.method import Hint, OffPolicy, OnPolicy, Reformulation, WithTeacher
 from schemas.config.models import DecodingConfig
 from schemas.config.run import RunConfig
@@ -29,13 +30,14 @@ from zppo.wiring.context import RunContext
 def works_in_rounds(config: RunConfig) -> bool:
     """Whether the teacher's model is needed while training.
 
-    It gives logits, writes summaries, or answers when the pool is dry.
+    It gives logits, writes summaries, judges, or answers when the pool is dry.
     """
     online = (
         isinstance(config.teacher, ModelTeacher | EndpointTeacher) and config.teacher.when_dry == "online"
     )
     return (
         isinstance(config.method, OffPolicy | OnPolicy)
+        or isinstance(config.judge, TeacherJudge)
         or isinstance(compression(config), TeacherCompression)
         or (online and isinstance(config.method, WithTeacher))
     )
@@ -48,7 +50,7 @@ def teacher(run: RunContext, pool: str) -> Teacher | None:
         return None
     name, online = teacher_name(run, config), None
     if config.when_dry == "online":
-        online = OnlineTeacher(response_source(run, config), run.grader, name, hint_writer(run))
+        online = OnlineTeacher(response_source(run, config), run.grading.training, name, hint_writer(run))
     if not pool:
         return online
     return PoolTeacher(PoolTable(run.store.file(pool, RESPONSES)), name, config.when_dry, online)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from schemas.config.method import PolicyGradient
 from schemas.question import Question
-from schemas.report import RoundTimings, StepReport
+from schemas.report import RoundTimings, StepReport, ValidationReport
+from schemas.rollout import Verdict
+from schemas.spend import EndpointSpend
 from zppo.core.objective import ClipBounds
 from zppo.data.order import round_positions, sample_positions
 from zppo.data.table import QuestionTable, read_questions
@@ -20,6 +22,7 @@ from zppo.ports import Learner
 from zppo.progress import Advance
 from zppo.stages.evaluate import Examinee, validate
 from zppo.stages.train import Trainer, Training, read_reports
+from zppo.stores.rounds import read_verdicts
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.wiring.context import RunContext
 from zppo.wiring.models import use_threads
@@ -98,7 +101,7 @@ def _training(
     examinee = Examinee(
         run.student.engine,
         run.templates,
-        run.grader,
+        run.grading.evaluation,
         config.evaluation.decoding,
         config.validation.samples,
         config.seed,
@@ -111,6 +114,16 @@ def _training(
         deliver_round(run, tracker, report, timings)
         advance(report.round, _note(report))
 
+    def spend() -> EndpointSpend | None:
+        return run.grading.judge.take() if run.grading.judge is not None else None
+
+    def validated() -> ValidationReport | None:
+        spend()
+        report = validate(held_out, outside, examinee)
+        return report and report.model_copy(update={"judge_spend": spend()})
+
+    if run.grading.judge is not None:
+        run.grading.judge.remember(_judged(run, questions))
     return Training(
         paths=run.paths,
         parents=[run.manifest, run.committed(prepared), *([run.committed(pool)] if pool else [])],
@@ -127,9 +140,19 @@ def _training(
         new_questions=lambda index: questions.at(
             round_positions(index, len(questions), config.questions_per_round, config.seed)
         ),
-        validate=lambda: validate(held_out, outside, examinee),
+        validate=validated,
         observe=observe,
+        judge_spend=spend,
     )
+
+
+def _judged(run: RunContext, questions: QuestionTable) -> Iterator[tuple[Question, str, Verdict]]:
+    """The verdicts of the rounds that are collected already."""
+    index = 1
+    while run.store.read(path := run.paths.collect(index)) is not None:
+        for question_id, text, verdict in read_verdicts(run.store.home / path):
+            yield questions.by_id(question_id), text, verdict
+        index += 1
 
 
 def _validation_questions(run: RunContext, prepared: str) -> tuple[list[Question], list[Question]]:
@@ -148,7 +171,7 @@ def _validation_questions(run: RunContext, prepared: str) -> tuple[list[Question
 def _collector(run: RunContext, pool: str, questions: QuestionTable, phases: Phases) -> Collector:
     return Collector(
         engine=run.student.engine,
-        grader=run.grader,
+        grader=run.grading.training,
         teacher=teacher(run, pool),
         compressor=compressor(run),
         extractive=extractive(run),
