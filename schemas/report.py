@@ -91,6 +91,8 @@ class TeacherReport(Frozen):
     """Those shortened extractively: all of them, or those for which the teacher failed on a candidate."""
     dry: int
     """Visits that got nothing because the pool had run out."""
+    spend: EndpointSpend | None = None
+    """At the teacher's endpoint in this round, summaries and hints included; None where it has none."""
 
 
 class UpdateReport(Frozen):

@@ -177,6 +177,8 @@ class Round(Artifact):
     since the teacher is asked about no others."""
     demonstrations: tuple[Demonstration, ...] = ()
     """What off-policy distillation learns from."""
+    teacher_spend: EndpointSpend | None = None
+    """What was spent at the teacher's endpoint; None where it has none."""
     judge_spend: EndpointSpend | None = None
     """What its judge used; None without a judge."""
 

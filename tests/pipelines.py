@@ -111,7 +111,9 @@ def zppo(
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
-def run_without_prefect(config: RunConfig, home: Path, name: str = NAME) -> None:
+def run_without_prefect(
+    config: RunConfig, home: Path, name: str = NAME, machine: Runtime | None = None
+) -> None:
     """The product's own flow, its Prefect tasks and artifacts taken away."""
     import flows.pipeline
 
@@ -119,11 +121,11 @@ def run_without_prefect(config: RunConfig, home: Path, name: str = NAME) -> None
         return lambda _: None
 
     artifacts: dict[str, Any] = dict.fromkeys(
-        ("mark_crashed", "progress_of", "show_rounds", "show_summary"), unseen
+        ("mark_crashed", "progress_of", "show_rounds", "show_summary", "wait_for_server"), unseen
     )
     artifacts["watch_for_cancel"] = lambda: lambda: None  # it would ask a server about a run without a flow
     with patch.multiple(flows.pipeline, _stage=lambda _, work, *inputs: work(*inputs), **artifacts):
-        flows.pipeline.pipeline.fn(config, name, Runtime(home=home))
+        flows.pipeline.pipeline.fn(config, name, machine or Runtime(home=home))
 
 
 def results(home: Path, name: str = NAME) -> dict[str, str]:

@@ -103,8 +103,12 @@ def _visits(count: int) -> str:
 
 
 def _teacher(report: StepReport) -> Metrics:
-    for name, value in report.teacher.model_dump().items():
+    for name, value in report.teacher.model_dump(exclude={"spend"}).items():
         yield f"teacher/{name}", value
+    if report.teacher.spend is not None:
+        for name, value in report.teacher.spend.used.model_dump().items():
+            yield f"teacher/endpoint_{name}", value
+        yield "teacher/endpoint_money", report.teacher.spend.money
 
 
 def _judge(report: JudgeReport | None) -> Metrics:

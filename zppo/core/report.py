@@ -132,4 +132,5 @@ def _teacher_report(round_: Round) -> TeacherReport:
         summarised_prompts=summarised,
         extractive_prompts=len(shown) - summarised,
         dry=sum(visit.served + visit.drawn + visit.reused == 0 for visit in visits),
+        spend=round_.teacher_spend,
     )

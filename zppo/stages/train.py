@@ -63,6 +63,8 @@ class Training:
     """Accuracy of the current weights on the validation split."""
     observe: Callable[[StepReport, RoundTimings], None]
     """Told of every committed round, once a process."""
+    teacher_spend: Callable[[], EndpointSpend | None] = lambda: None
+    """What was spent at the teacher's endpoint since this was asked last; None where it has none."""
     judge_spend: Callable[[], EndpointSpend | None] = lambda: None
     """What the judge used since this was asked last; None without a judge."""
 
@@ -107,9 +109,10 @@ class Trainer:
             state = self._be_at(index - 1)
             its.phases.take()
             with its.phases.phase("collect"), its.store.commit(path, identity) as staging:
-                its.judge_spend()
+                its.judge_spend(), its.teacher_spend()
                 collected = its.method.collect(index, its.new_questions(index), state, its.collector)
-                self._round = collected.model_copy(update={"judge_spend": its.judge_spend()})
+                spend = {"judge_spend": its.judge_spend(), "teacher_spend": its.teacher_spend()}
+                self._round = collected.model_copy(update=spend)
                 write_round(staging.directory, self._round)
         return path
 

@@ -4,10 +4,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from schemas.config.teacher import EndpointTeacher
 from schemas.evaluation import Evaluation, ModelScores, Score
 from schemas.promotion import PromotionDecision
 from schemas.report import StepReport
 from schemas.rollout import PromptKind
+from schemas.spend import EndpointSpend
+from zppo.endpoints.spending import SpendLog
 from zppo.picture import draw_accuracy
 from zppo.progress import clock_text
 from zppo.runs import PICTURE, SUMMARY
@@ -56,6 +59,7 @@ def summary_text(
         f"Prompts: {_prompts(reports)}",
         f"Replay buffer: {_buffer(reports)}",
         f"Time of the rounds: {_time(run, reports)}",
+        *_teacher(run),
         *_judge(run, reports),
         f"Promotion: {decision.reason}.",
         f"Registered: {decision.challenger.model}{' (made champion)' if decision.promoted else ''}",
@@ -88,6 +92,16 @@ def _score(score: Score) -> str:
     if score.accuracy is None or score.interval is None:
         return "-"
     return f"{score.accuracy:.3f} [{score.interval.low:.3f}, {score.interval.high:.3f}]"
+
+
+def _teacher(run: RunContext) -> list[str]:
+    """What the teacher behind an endpoint cost; no line for other teachers."""
+    config = run.config.teacher
+    if not isinstance(config, EndpointTeacher):
+        return []
+    used = SpendLog(run.store.home / run.paths.teacher_spend).total()
+    spend = EndpointSpend.of("teacher", used, config.prices)
+    return [f"Teacher: {used.requests:,} requests to {config.model}; {spend.text} in the whole run"]
 
 
 def _baseline(evaluation: Evaluation) -> str:

@@ -28,7 +28,7 @@ from zppo.wiring.context import RunContext
 from zppo.wiring.models import use_threads
 from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
-from zppo.wiring.teacher import compressor, extractive, teacher
+from zppo.wiring.teacher import compressor, extractive, teacher, works_in_rounds
 from zppo.wiring.tracking import deliver_round
 
 
@@ -98,6 +98,7 @@ def _training(
     config = run.config
     questions = run.questions(prepared, "train")
     use_threads(run.student.module, run.runtime.threads)
+    endpoint = run.teacher_endpoint if works_in_rounds(run.config) else None
     examinee = Examinee(
         run.student.engine,
         run.templates,
@@ -142,6 +143,7 @@ def _training(
         ),
         validate=validated,
         observe=observe,
+        teacher_spend=endpoint.take if endpoint is not None else lambda: None,
         judge_spend=spend,
     )
 
