@@ -183,6 +183,7 @@ _CIRCUMSTANCES = (
     "timings.json",
     "run.lock",
     "summary/summary.md",
+    "summary/report.html",
     "precompute/*/report.json",
 )
 

@@ -120,3 +120,12 @@ def save_checkpoint(directory: Path, architecture: str = "llama", template: str 
     tiny_model(architecture).save_pretrained(directory)
     tiny_tokenizer(template).save_pretrained(directory)
     return directory
+
+
+def save_servable(directory: Path) -> Path:
+    """Write a checkpoint whose attention heads are large enough for vLLM's kernels."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(LlamaConfig(**_COMMON, num_hidden_layers=2, head_dim=32)).save_pretrained(directory)
+    tiny_tokenizer().save_pretrained(directory)
+    return directory

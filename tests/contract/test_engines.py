@@ -1,12 +1,14 @@
 """What every rollout engine promises, whatever its technology."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from schemas.config.models import DecodingConfig, TransformersEngineConfig
 from tests.fakes.engine import ScriptedEngine
-from tests.tiny import ARCHITECTURES, tiny_chat, tiny_model
+from tests.tiny import ARCHITECTURES, save_servable, tiny_chat, tiny_model
+from tests.vllm_servers import machine, served
 from zppo.engines.transformers import TransformersEngine
 from zppo.ports import Generation, GenerationFailure, GenerationRequest, RolloutEngine
 
@@ -27,9 +29,17 @@ def transformers(architecture: str) -> RolloutEngine:
     return TransformersEngine(tiny_model(architecture), tiny_chat(), TransformersEngineConfig())
 
 
-@pytest.fixture(params=["scripted", *ARCHITECTURES], scope="module")
-def engine(request) -> RolloutEngine:
-    return scripted() if request.param == "scripted" else transformers(request.param)
+VLLM = pytest.param("vllm", marks=pytest.mark.vllm)
+
+
+@pytest.fixture(params=["scripted", *ARCHITECTURES, VLLM], scope="module")
+def engine(request, tmp_path_factory) -> Iterator[RolloutEngine]:
+    if request.param == "vllm":
+        checkpoint = save_servable(tmp_path_factory.mktemp("checkpoint"))
+        with served(str(checkpoint), machine(tmp_path_factory.mktemp("home"))) as model:
+            yield model.engine
+    else:
+        yield scripted() if request.param == "scripted" else transformers(request.param)
 
 
 @pytest.fixture(params=DECODINGS)

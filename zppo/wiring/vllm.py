@@ -45,6 +45,7 @@ class Served:
             InputError: The checkpoint cannot be had, or does not say where its responses end.
         """
         self.servers: VllmServers = getattr(runtime.vllm, role)
+        self._on_gpu = pick_device(runtime.device).type != "cpu"
         self._stack = ExitStack()
         directory = checkpoint_directory(reference, model.trust_remote_code)
         later = self._stack.enter_context(_scratch(_scratch_root(self.servers, runtime)))
@@ -64,7 +65,7 @@ class Served:
     @property
     def colocated(self) -> bool:
         """Whether the servers are on the learner's GPU."""
-        return isinstance(self.servers, ManagedServers) and self.servers.colocated
+        return isinstance(self.servers, ManagedServers) and self.servers.colocated and self._on_gpu
 
     def follow(self, module: PreTrainedModel) -> None:
         """Sample from the weights of a module from now on, which holds the checkpoint's at this moment."""

@@ -82,15 +82,22 @@ class Replica:
                 if attempt + 1 == attempts or isinstance(problem, ServerRefusal):
                     raise EngineError(self._explained(problem, jobs, attempt + 1)) from problem
                 self._server.stop()
+                self._asleep = False
             else:
                 return
 
     async def rest(self) -> None:
-        """Free the GPU until the next call; does nothing for a server of its own GPU."""
+        """Free the GPU until the next call; does nothing for a server of its own GPU.
+
+        A server that cannot sleep is ended, which frees the GPU as well; the next call starts it.
+        """
         if self._terms.colocated and self._drawn and not self._asleep:
-            async with self._connection() as client:
-                await client.sleep()
-            self._asleep = True
+            try:
+                async with self._connection() as client:
+                    await client.sleep()
+                self._asleep = True
+            except (ServerFault, ServerRefusal):
+                self._server.stop()
 
     def close(self) -> None:
         """Stop the server, if it is this process's."""

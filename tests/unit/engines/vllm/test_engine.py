@@ -224,6 +224,13 @@ def test_a_colocated_server_sleeps_while_the_learner_works_and_wakes_for_the_nex
     assert fake.calls == ["/v1/completions", "/sleep", "/wake_up", "/v1/completions", "/sleep"]
 
 
+def test_a_colocated_server_that_is_gone_needs_no_sleep(tmp_path):
+    with fake_vllm() as fake:
+        engine = engine_on(given(fake), weights_of(tmp_path), colocated=True)
+        engine.generate(questions(1), PLAIN)
+    engine.rest()
+
+
 def test_a_server_of_its_own_device_does_not_sleep(tmp_path):
     with fake_vllm() as fake:
         engine = engine_on(given(fake), weights_of(tmp_path))
