@@ -1,8 +1,8 @@
 """The optimizer and how the update is computed."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.base import Config, Fraction
 
@@ -31,6 +31,20 @@ class TorchLearnerConfig(Config):
     most this. Off where absent. `sampler_drift_limit` holds all the same; raise it with care."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
+    autocast: Literal["none", "bfloat16"] = "none"
+    """Type of the matrix products in scores and updates; the weights stay float32. The sampler's own type
+    then differs, so `sampler_drift_limit` must be larger: 0.1, and more for long responses."""
+    compile: bool = False
+    """Fuse the layers' operations with `torch.compile`: minutes at the start, then faster on a GPU."""
+
+    @model_validator(mode="after")
+    def _switches_fit(self) -> Self:
+        if self.compile and self.gradient_checkpointing:
+            raise ValueError(
+                "learner.compile and learner.gradient_checkpointing exclude each other: compiled layers "
+                "themselves choose what to recompute; set one of them to false"
+            )
+        return self
 
 
 LearnerConfig = TorchLearnerConfig

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from schemas.config.learner import TorchLearnerConfig
-from zppo.errors import EngineError
-from zppo.learners import checkpoint
+from zppo.errors import EngineError, InputError
+from zppo.learners import checkpoint, recompute
 from zppo.learners.batching import MicroBatch, collate, micro_batches
 from zppo.learners.head import score_tokens
 from zppo.learners.model import SplitModel
@@ -64,10 +62,12 @@ class TorchLearner:
             temperature: The one that rollouts are sampled at, and `logprobs` taken at.
 
         Raises:
-            InputError: The model's logits are not a plain linear map of its hidden states.
+            InputError: The model's logits are not a plain linear map of its hidden states, or a setting does
+                not fit the model.
         """
         self._model = model
-        self._split = SplitModel(model)
+        check_precision(model, config)
+        self._split = SplitModel(model, config.compile)
         self._tokenizer = tokenizer
         self._config = config
         self._objective = objective
@@ -85,7 +85,7 @@ class TorchLearner:
         shared = config.share_prompts == "auto"
         self._sharing = objective.sharing(model, config.max_batch_tokens) if shared else None
         if config.gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            recompute.enable(model)
 
     def update(self, batch: MiniBatch) -> UpdateStatistics:
         """Make one optimizer update.
@@ -130,10 +130,11 @@ class TorchLearner:
     def _logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         result: list[tuple[float, ...]] = [()] * len(rows)
         for micro_batch in self._micro_batches(rows):
-            hidden_TH = self._split.hidden_states(micro_batch)
-            logprobs_T, _ = score_tokens(
-                self._split.head, hidden_TH, micro_batch.targets_T, self._temperature
-            )
+            with self._precision():
+                hidden_TH = self._split.hidden_states(micro_batch)
+                logprobs_T, _ = score_tokens(
+                    self._split.head, hidden_TH, micro_batch.targets_T, self._temperature
+                )
             by_row = torch.split(logprobs_T.cpu(), micro_batch.response_lengths)
             for place, logprobs in zip(micro_batch.places, by_row, strict=True):
                 result[place] = tuple(logprobs.tolist())
@@ -173,12 +174,18 @@ class TorchLearner:
 
     def _backward(self, micro_batch: MicroBatch, tokens: int) -> _Sums:
         """Add the gradient of the rows' share of the loss to the parameters'."""
-        with _checkpointed_layers(self._model):
-            terms = self._objective.terms(self._split, micro_batch, tokens)
+        with recompute.recomputing(self._model):
+            with self._precision():
+                terms = self._objective.terms(self._split, micro_batch, tokens)
             torch.autograd.backward(terms.loss)
         numbers = torch.stack([terms.loss.detach(), terms.entropy, *terms.clipped])
         loss, entropy, *clipped = numbers.tolist()
         return _Sums(loss, entropy, tuple(clipped))
+
+    def _precision(self) -> torch.autocast:
+        """The type of the matrix products of a forward pass."""
+        enabled = self._config.autocast == "bfloat16"
+        return torch.autocast(self._model.device.type, torch.bfloat16, enabled=enabled)
 
     def _clip_gradients(self, rows: Sequence[TrainingRow], tokens: int) -> float:
         """Scale the gradient down to the norm allowed; returns its norm before that."""
@@ -217,6 +224,15 @@ class TorchLearner:
             yield collate(packs, self._model.device)
 
 
+def check_precision(model: PreTrainedModel, config: TorchLearnerConfig) -> None:
+    """Raise `InputError` where autocast would change nothing but the weights' meaning."""
+    if config.autocast == "bfloat16" and model.dtype != torch.float32:
+        raise InputError(
+            f"learner.autocast is 'bfloat16', which is for float32 weights, but the student's are "
+            f"{model.dtype}; set student.dtype to float32, or learner.autocast to 'none'"
+        )
+
+
 def learning_rate(config: TorchLearnerConfig, updates: int) -> float:
     """Learning rate of the next update after so many: a linear warm-up, then constant."""
     if updates >= config.warmup_updates:
@@ -236,25 +252,3 @@ def _names(rows: Sequence[TrainingRow], shown: int = 10) -> str:
     names = [row.rollout for row in rows]
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return f"{', '.join(names[:shown])}{more}"
-
-
-@contextmanager
-def _checkpointed_layers(model: PreTrainedModel) -> Iterator[None]:
-    """Let layers recompute their activations, where that is enabled.
-
-    transformers does so in training mode only. Only the layers' own flag is set, not that of the modules
-    inside, whose dropout must stay off; and only for the update, since it would take away the cache of a
-    sampler that shares the model.
-    """
-    layers = [
-        layer
-        for layer in model.modules()
-        if isinstance(layer, GradientCheckpointingLayer) and layer.gradient_checkpointing
-    ]
-    for layer in layers:
-        layer.training = True
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.training = False
