@@ -28,7 +28,7 @@ from zppo.wiring.context import RunContext, open_run
 from zppo.wiring.evaluate import read_evaluation, run_evaluate
 from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
-from zppo.wiring.promote import read_decision, run_promote
+from zppo.wiring.promote import Wish, read_decision, run_promote
 from zppo.wiring.reuse import prepared_before, say_reuse
 from zppo.wiring.summary import run_summary
 from zppo.wiring.tracking import check_tracking, tracking
@@ -50,10 +50,10 @@ def evaluate_run(config: RunConfig, name: str, runtime: Runtime) -> None:
         evaluate(config, name, runtime)
 
 
-def promote_run(config: RunConfig, name: str, runtime: Runtime) -> None:
-    """Decide whether a run's best checkpoint becomes the champion."""
+def promote_run(config: RunConfig, name: str, runtime: Runtime, force: str | None = None) -> None:
+    """Decide whether a run's best checkpoint becomes the champion; `force` is why it is to be in any case."""
     with flow_server(runtime.home, _stands(config, name, runtime)), tagged(_directory(name, runtime)):
-        promote(config, name, runtime)
+        promote(config, name, runtime, force)
 
 
 @flow(name="zppo", flow_run_name="{name}")
@@ -81,10 +81,10 @@ def evaluate(config: RunConfig, name: str, runtime: Runtime) -> None:
 
 
 @flow(name="zppo-promote", flow_run_name="{name}")
-def promote(config: RunConfig, name: str, runtime: Runtime) -> None:
-    """Promotion alone."""
+def promote(config: RunConfig, name: str, runtime: Runtime, force: str | None = None) -> None:
+    """Promotion alone, asked for by a person."""
     with open_run(config, name, runtime) as run, tracking(run) as tracker, untagged():
-        _promote(run, tracker)
+        _stage("promote", run_promote, run, tracker.run_id, Wish(force))
 
 
 def _train(run: RunContext, tracker: MlflowTracker) -> None:

@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zppo import __version__
-from zppo.errors import ZppoError
+from zppo.errors import InputError, ZppoError
 from zppo.makers import pocket_app, schema_app
+from zppo.operators import register
 from zppo.options import RUNS, Device, Home, Machine, Name, Overrides, Recipe, Threads, runtime_of
 
 if TYPE_CHECKING:
@@ -194,17 +195,22 @@ def evaluate(
 
 @app.command()
 def promote(
-    name: Name, home: Home = RUNS, device: Device = None, threads: Threads = None, machine: Machine = None
-) -> None:
-    """Make a run's best checkpoint the champion, if it beats the present one."""
+    name: Name,
+    force: Annotated[bool, typer.Option("--force", help="Whatever the gates say; needs --reason.")] = False,
+    reason: Annotated[str, typer.Option(help="Why it is forced; kept in the history.")] = "",
+    home: Home = RUNS, device: Device = None, threads: Threads = None, machine: Machine = None,
+) -> None:  # fmt: skip
+    """Make a run's best checkpoint the champion, if it passes the gates; shows each with its figures."""
     from zppo.runs import read_run
 
+    if force != bool(reason.strip()):
+        raise InputError("--force and --reason TEXT go together: the reason is kept in the history")
     config = read_run(home, name).recipe
     runtime = runtime_of(home, device, threads, machine)
-    with _stoppable(f"resume {name}", home):
+    with _stoppable(f"promote {name}", home):
         from flows.pipeline import promote_run
 
-        promote_run(config, name, runtime)
+        promote_run(config, name, runtime, reason or None)
 
 
 @app.command()
@@ -230,18 +236,6 @@ def gc(
     typer.echo(waste_text(found))
     if found.waste and (yes or typer.confirm("Remove this?")):
         typer.echo(removed_text(remove_waste(home, found)))
-
-
-@app.command()
-def ui(home: Home = RUNS) -> None:
-    """Serve the Prefect and MLflow pages of the runs until Ctrl-C."""
-    from zppo.environment import prepare_environment
-
-    prepare_environment(home)
-    from flows.servers import serve_pages
-
-    with suppress(KeyboardInterrupt):
-        serve_pages(home)
 
 
 def _execute(config: "RunConfig", name: str, runtime: "Runtime") -> None:
@@ -295,3 +289,6 @@ def _stoppable(again: str, home: Path) -> Iterator[None]:
         raise typer.Exit(TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+register(app)

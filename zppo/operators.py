@@ -1,0 +1,78 @@
+"""Commands for those who run the system: going back to a champion, taking a model out, the pages."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zppo.options import RUNS, Home
+
+RegisteredModel = Annotated[
+    str, typer.Option("--model", metavar="NAME", help="The registered model; promotion.registered_model.")
+]
+STUDENT = "zppo-student"
+"""The default registered model, as in recipes."""
+
+
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the history and on the versions.")],
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="A version's number; the previous champion by default."),
+    ] = None,
+    model: RegisteredModel = STUDENT,
+    home: Home = RUNS,
+) -> None:
+    """Make the previous champion the champion again.
+
+    The version that it replaces is not promoted again by the same evaluation, unless somebody forces it.
+    """
+    from zppo.options import runtime_of
+    from zppo.wiring.rollback import roll_back
+
+    move = roll_back(runtime_of(home, None, None, None), model, to, reason)
+    typer.echo(f"{move.version} is the champion again (before: {move.previous}; {move.reason})")
+
+
+def pull(
+    version: Annotated[
+        str, typer.Argument(help="champion, a version's number, or models:/NAME/VERSION.", metavar="VERSION")
+    ],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty directory.")],
+    model: RegisteredModel = STUDENT,
+    home: Home = RUNS,
+) -> None:
+    """Copy a registered student, with a model card, to a directory that transformers and vLLM load.
+
+    From the registry of the home, or of the server that MLFLOW_TRACKING_URI names.
+    """
+    from zppo.display import amount
+    from zppo.options import runtime_of
+    from zppo.wiring.pull import check_empty
+    from zppo.wiring.pull import pull as copy
+
+    check_empty(to)
+    pulled = copy(runtime_of(home, None, None, None), version, model, to)
+    size = amount(pulled.bytes, "bytes")
+    typer.echo(f"{pulled.version.reference} is in {to}: {len(pulled.files)} files, {size}, checked")
+    typer.echo(f"  vllm serve {to}\n  AutoModelForCausalLM.from_pretrained({str(to)!r})")
+    if pulled.unknown:
+        typer.echo(f"{to}/README.md has {pulled.unknown} places to fill in; look for 'unknown: fill in'")
+
+
+def ui(home: Home = RUNS) -> None:
+    """Serve the Prefect and MLflow pages of the runs until Ctrl-C."""
+    from zppo.environment import prepare_environment
+
+    prepare_environment(home)
+    from flows.servers import serve_pages
+
+    with suppress(KeyboardInterrupt):
+        serve_pages(home)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (rollback, pull, ui):
+        app.command()(command)
