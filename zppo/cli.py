@@ -15,6 +15,7 @@ from zppo.errors import InputError, ZppoError
 from zppo.makers import pocket_app, schema_app
 from zppo.operators import register
 from zppo.options import RUNS, Device, Home, Machine, Name, Overrides, Recipe, Threads, runtime_of
+from zppo.reporting import report
 
 if TYPE_CHECKING:
     from schemas.config.run import RunConfig, Runtime
@@ -28,6 +29,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(schema_app, name="schema")
 app.add_typer(pocket_app, name="pocket")
+app.command()(report)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

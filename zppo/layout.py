@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-RESERVED = frozenset({"store", "studies", "tmp", "prefect", "mlartifacts", "mlflow.db", "mlflow-server.log"})
+REPORTS = "reports"
+"""Pages that `zppo report` wrote; no artifacts."""
+RESERVED = frozenset(
+    {"store", "studies", REPORTS, "tmp", "prefect", "mlartifacts", "mlflow.db", "mlflow-server.log"}
+)
 """What else lies beside the runs; none of them names a run."""
 
 

@@ -20,7 +20,7 @@ from zppo.stores.locks import holder
 
 RUN_FILE = "run.json"
 """In the artifact `RunPaths.manifest`; holds a `RunRecord`."""
-SUMMARY, PICTURE = "summary.md", "accuracy.png"
+SUMMARY, PICTURE, PAGE = "summary.md", "accuracy.png", "report.html"
 """In the artifact `RunPaths.summary`."""
 EVALUATION = "evaluation.json"
 """In the artifact `RunPaths.evaluation`; holds an `Evaluation`."""
@@ -93,9 +93,13 @@ def check_recipe(home: Path, name: str, recipe: RunConfig) -> None:
 def finished_summary(home: Path, name: str) -> str | None:
     """The summary of a finished run, None where work is left."""
     store, path = LocalStore(home), RunPaths(name).summary
-    if store.read(path) is None:
+    manifest = store.read(path)
+    if manifest is None:
         return None
-    return f"{store.file(path, SUMMARY).read_text()}\nPicture: {store.file(path, PICTURE)}"
+    text = f"{store.file(path, SUMMARY).read_text()}\nPicture: {store.file(path, PICTURE)}"
+    if all(file.path != PAGE for file in manifest.files):
+        return text  # a run of an earlier version: `zppo report` writes its page
+    return f"{text}\nReport: {store.file(path, PAGE)}"
 
 
 def status(home: Path, name: str) -> RunStatus:

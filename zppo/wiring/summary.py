@@ -13,7 +13,9 @@ from schemas.spend import EndpointSpend
 from zppo.endpoints.spending import SpendLog
 from zppo.picture import draw_accuracy
 from zppo.progress import clock_text
-from zppo.runs import PICTURE, SUMMARY
+from zppo.report.contents import run_page
+from zppo.report.history import RunHistory
+from zppo.runs import PAGE, PICTURE, SUMMARY
 from zppo.stages.train import read_base, read_reports, read_timings
 from zppo.stores.identity import identify
 from zppo.wiring.context import RunContext
@@ -22,7 +24,7 @@ from zppo.wiring.promote import read_decision
 
 
 def run_summary(run: RunContext, publish: Callable[[Path], None]) -> str:
-    """Write the summary and the picture of a run; returns their path. A run that has them is finished.
+    """Write summary, picture and report of a run; returns their path. A run that has them is finished.
 
     Args:
         run: Promoted or not, but decided.
@@ -33,7 +35,7 @@ def run_summary(run: RunContext, publish: Callable[[Path], None]) -> str:
     if run.store.find(path, identity) is None:
         with run.store.commit(path, identity) as staging:
             _write(run, staging.directory)
-            for name in (SUMMARY, PICTURE):
+            for name in (SUMMARY, PICTURE, PAGE):
                 publish(staging.directory / name)
     return path
 
@@ -44,6 +46,8 @@ def _write(run: RunContext, directory: Path) -> None:
     draw_accuracy(read_base(run.store, run.paths), reports, title, directory / PICTURE)
     text = summary_text(run, reports, read_evaluation(run), read_decision(run))
     (directory / SUMMARY).write_text(text + "\n")
+    page = run_page(RunHistory(run.store.home, run.name))
+    (directory / PAGE).write_text(page, encoding="utf-8")
 
 
 def summary_text(

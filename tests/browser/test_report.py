@@ -1,0 +1,211 @@
+"""The report in a browser: what a reader sees, does, and must be safe from."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Open
+from tests.stories import LONG_LINE, QUESTIONS
+
+pytestmark = pytest.mark.browser
+
+NOT_BLANK = """canvas => {
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const seen = new Set();
+  for (let at = 0; at < pixels.length; at += 4)
+    if (pixels[at + 3] > 200) seen.add(pixels.slice(at, at + 3).join());
+  return seen.size;
+}"""
+
+
+def life_of(page: Any, id: str) -> Any:
+    """Open a question by its button."""
+    page.click(f'button[data-id="{id}"]')
+    page.wait_for_selector("#life-title")
+    return page.locator("#life")
+
+
+def open_all(page: Any) -> None:
+    """Open every fold of the page, and those that appear inside."""
+    while page.evaluate(
+        "[...document.querySelectorAll('details:not([open])')].map(fold => (fold.open = true)).length"
+    ):
+        page.wait_for_timeout(50)  # a fold is filled by an event
+
+
+def test_the_page_opens_with_what_a_person_asks_first(open_page: Open, report: Path) -> None:
+    page = open_page(report.as_uri())
+    titles = [title.lower() for title in page.locator(".card h3").all_inner_texts()]
+    assert titles == ["did it work?", "what did it cost?", "what is wrong with it?"]
+    assert "rose from 0.300 to 0.800 (+0.500)" in page.locator(".sentence").inner_text()
+    assert "against the champion" in page.locator(".accuracy").first.inner_text()
+
+
+def test_every_chart_is_drawn_with_data(open_page: Open, report: Path) -> None:
+    page = open_page(report.as_uri())
+    charts = page.locator(".chart")
+    assert charts.count() >= 15
+    for index in range(charts.count()):
+        chart = charts.nth(index)
+        canvas = chart.locator("canvas")
+        assert canvas.count() == 1
+        assert canvas.evaluate(NOT_BLANK) > 2, chart.get_attribute("id")
+        assert (
+            len(set(chart.evaluate("e => [...e.querySelectorAll('.u-legend th')].map(n => n.innerText)"))) > 1
+        )
+
+
+def test_a_chart_shows_values_where_the_pointer_is_and_zooms_where_it_drags(
+    open_page: Open, report: Path
+) -> None:
+    page = open_page(report.as_uri())
+    over = page.locator("#chart-gradient-norm .u-over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    page.mouse.move(box["x"] + 2, box["y"] + 40)
+    legend = page.locator("#chart-gradient-norm .u-legend")
+    assert "0.6" in legend.inner_text()
+    page.mouse.move(box["x"] + 5, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60, steps=5)
+    page.mouse.up()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 40)
+    assert "0.9" not in legend.inner_text()
+    page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + 40)
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 41)
+    assert "0.9" in legend.inner_text()
+
+
+def test_searching_and_filtering_narrow_the_table(open_page: Open, report: Path) -> None:
+    page = open_page(report.as_uri())
+    rows = page.locator("#table tbody tr")
+    assert rows.count() == QUESTIONS
+    page.fill("#search", "Q3 WHAT")
+    assert rows.count() == 1
+    assert "q3" in rows.first.inner_text()
+    page.fill("#search", "")
+    page.select_option("#filter-source", "sums")
+    assert rows.count() == QUESTIONS // 2
+    page.select_option("#filter-fate", "graduated")
+    assert "0 of" in page.inner_text("#count") or rows.count() < QUESTIONS // 2
+    page.select_option("#filter-source", "")
+    page.select_option("#filter-fate", "")
+    page.select_option("#filter-kind", "bcq")
+    assert 0 < rows.count() < QUESTIONS
+    page.fill("#search", "nobody has this")
+    assert rows.count() == 0
+
+
+def test_a_question_is_followed_through_its_visits(open_page: Open, report: Path) -> None:
+    page = open_page(report.as_uri())
+    life = life_of(page, "q0")
+    text = life.inner_text()
+    assert "Round 1" in text
+    assert "admitted to the buffer" in text
+    assert "teacher, correct" in text
+    assert "student, wrong" in text
+    assert "the correct candidate’s answer" in text
+    assert "repeats a listed wrong answer" in text
+    assert "engine error" in text
+    assert "Clipping is recorded as shares" in text
+    assert page.evaluate("document.activeElement.id") == "life-title"
+    life.locator(".rollouts summary").first.click()
+    assert life.locator(".rollouts .token").count() > 0
+
+
+def test_the_address_leads_to_a_question_again(open_page: Open, report: Path) -> None:
+    page = open_page(report.as_uri() + "#q=q0")
+    page.wait_for_selector("#life-title")
+    assert "q0" in page.inner_text("#life-title")
+    page.click(".close")
+    page.wait_for_selector("#life-title", state="detached")
+
+
+def test_hostile_text_is_shown_and_does_nothing(open_page: Open, report: Path) -> None:
+    page = open_page(report.as_uri())
+    title = page.title()
+    life = life_of(page, "q0")
+    open_all(page)
+    for tag in ("script", "img", "textarea", "b[onclick]"):
+        assert life.locator(tag).count() == 0
+    text = life.inner_text()
+    assert '<script>document.title="owned"</script>' in text
+    assert "</candidate></script>" in text
+    assert "U+202E" in text
+    assert "U+0000" in text
+    assert "\u202e" not in text
+    assert "{{ 7*7 }} &lt;b&gt;" in text
+    assert page.title() == title
+    assert page.evaluate("document.scripts.length") == page.evaluate(
+        "document.querySelectorAll('body > script').length"
+    )
+
+
+def test_a_line_of_100000_characters_is_clipped_until_all_of_it_is_asked_for(
+    open_page: Open, report: Path
+) -> None:
+    page = open_page(report.as_uri())
+    life = life_of(page, "q0")
+    open_all(page)
+    button = life.get_by_role("button", name="show all 100,000 characters").first
+    block = button.locator("xpath=..")
+    assert len(block.inner_text()) < 5_000
+    handle = block.element_handle()
+    button.click()
+    assert handle.inner_text() == LONG_LINE
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_overflows_sideways(open_page: Open, report: Path, width: int, scheme: str) -> None:
+    page = open_page(report.as_uri() + "#q=q0", width, scheme)
+    page.wait_for_selector("#life-title")
+    open_all(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wide = page.evaluate(
+        f"[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > {width + 1} "
+        "&& !e.closest('.scroll, .plot, .hidden, svg')).map(e => e.tagName + '.' + e.className)"
+    )
+    assert wide == []
+
+
+def test_the_dark_theme_is_dark(open_page: Open, report: Path) -> None:
+    grounds = {
+        scheme: open_page(report.as_uri(), scheme=scheme).evaluate(
+            "getComputedStyle(document.body).backgroundColor"
+        )
+        for scheme in ("light", "dark")
+    }
+    brightness = {scheme: sum(map(int, each[4:-1].split(","))) for scheme, each in grounds.items()}
+    assert brightness["light"] > 600
+    assert brightness["dark"] < 150
+
+
+def test_everything_is_reached_by_keyboard(open_page: Open, report: Path) -> None:
+    page = open_page(report.as_uri())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.focus("#chart-gradient-norm .plot")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert "0.7" in page.locator("#chart-gradient-norm .u-legend").inner_text()
+    page.focus("#search")
+    page.keyboard.type("question 0")
+    for _ in range(6):
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.id") == "q0"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#life-title")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "close"
+
+
+def test_the_page_asks_nobody_for_anything(open_page: Open, report: Path) -> None:
+    page = open_page(report.as_uri())
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    page.wait_for_selector("html[data-ready=yes]", state="attached")
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

@@ -1,0 +1,75 @@
+// Starts the page: charts, table, the question that the address names, and refreshing while a run goes on.
+
+const live = data("live");
+const details = data("details") || {};
+
+async function detailOf(id) {
+  if (!live) return Object.hasOwn(details, id) ? details[id] : null;
+  const answer = await fetch(`question?id=${encodeURIComponent(id)}`);
+  return answer.ok ? answer.json() : null;
+}
+
+async function showLife() {
+  const life = document.getElementById("life");
+  const id = questionInAddress();
+  if (id === null) return life.replaceChildren();
+  const detail = await detailOf(id);
+  if (questionInAddress() !== id) return undefined;
+  life.replaceChildren(...(detail ? lifeOf(detail) : notIncluded(id)));
+  const heading = document.getElementById("life-title");
+  heading.scrollIntoView({ block: "start" });
+  heading.focus({ preventScroll: true });
+  return undefined;
+}
+
+function questionInAddress() {
+  if (!location.hash.startsWith("#q=")) return null;
+  try {
+    return decodeURIComponent(location.hash.slice(3));
+  } catch {
+    return null;
+  }
+}
+
+function notIncluded(id) {
+  const command = `zppo report ${document.body.dataset.run || "NAME"} --watch`;
+  return [
+    el("h3", { tabindex: -1, id: "life-title" }, "Question ", inline(short(id, 80))),
+    el("p", {}, "Its full text is not in this file, which holds a sample. See the life of any question with ", el("code", {}, command), "."),
+  ];
+}
+
+// While nothing is opened, a new round replaces the page; otherwise it offers to.
+function watch() {
+  const offer = el("button", { type: "button", class: "refresh", hidden: true, onclick: () => location.reload() }, "");
+  document.body.append(offer);
+  setInterval(async () => {
+    let version;
+    try {
+      version = await (await fetch("version")).json();
+    } catch {
+      offer.textContent = "The server of this page has ended";
+      offer.hidden = false;
+      return;
+    }
+    if (version.version === live.version) return;
+    if (questionInAddress() === null && !document.getElementById("search").value) location.reload();
+    offer.textContent = "There is news of this run: show it";
+    offer.hidden = false;
+  }, live.seconds * 1000);
+}
+
+startCharts(data("charts") || [], document.getElementById("chart-grid"));
+const table = data("questions");
+if (table) {
+  const open = (id) => {
+    const hash = `#q=${encodeURIComponent(id)}`;
+    if (location.hash === hash) showLife();
+    else location.hash = hash;
+  };
+  new QuestionTable(readQuestions(table), table.kinds, open);
+  addEventListener("hashchange", showLife);
+  showLife();
+}
+if (live) watch();
+document.documentElement.dataset.ready = "yes";

@@ -1,0 +1,204 @@
+"""What the page of a run shows: the tables and JSON texts that its template and script read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import yaml
+
+from schemas.config.teacher import EndpointTeacher, ModelTeacher
+from zppo.report.charts import run_charts
+from zppo.report.checks import Evidence, run_checks
+from zppo.report.costs import Expenses, run_costs
+from zppo.report.details import question_details
+from zppo.report.history import RunHistory
+from zppo.report.model import CostRow, Finding, QuestionSummary, VisitSummary
+from zppo.report.page import compact, render
+from zppo.report.result import run_result
+from zppo.report.sample import choose_sample
+
+SUMMARY_BYTES = 4_000_000
+"""Of the table of questions; their excerpts become shorter, and then rows are left out, to stay below."""
+DETAIL_BYTES = 5_000_000
+"""Of the questions shown in full; with the rest the file stays below 10 MB."""
+EXCERPT = 120
+ROW_BYTES = 70
+"""Of a row of the table besides its excerpt, roughly."""
+RELOAD_SECONDS = 4
+
+
+def run_page(history: RunHistory, version: str | None = None) -> str:
+    """The report of a run as HTML.
+
+    Args:
+        history: The run.
+        version: Given where a server answers for the page: then full texts are asked for, not included.
+    """
+    details = _details(history) if version is None else {}
+    questions = question_summaries(history)
+    table, left_out = question_table(questions, details)
+    live = {"live": compact({"version": version, "seconds": RELOAD_SECONDS})} if version else {}
+    costs = _costs(history)
+    charts = run_charts(history.base, history.reports, history.timings)
+    return render(
+        "run.html.jinja",
+        f"{history.name} – zppo report",
+        {
+            "charts": compact([chart.model_dump(mode="json") for chart in charts]),
+            "questions": table,
+            "details": "{" + ",".join(f"{compact(id)}:{text}" for id, text in details.items()) + "}",
+            **live,
+        },
+        live=version is not None,
+        run=_head(history),
+        result=run_result(history.evaluation, history.decision, history.base, history.reports),
+        costs=costs,
+        any_money=any(row.money for row in costs),
+        findings=findings(history),
+        sample_note=_sample_note(history, len(questions), left_out, len(details), version is not None),
+        recipe=yaml.safe_dump(history.record.recipe.model_dump(mode="json"), sort_keys=False, width=100),
+    )
+
+
+def findings(history: RunHistory) -> tuple[Finding, ...]:
+    """Every check of a run, the worst first."""
+    return run_checks(Evidence(history.record.recipe, history.reports, history.evaluation))
+
+
+def question_summaries(history: RunHistory) -> list[QuestionSummary]:
+    """All training questions: those rolled out most often first, those not drawn yet last."""
+    questions = history.questions
+    if questions is None:
+        return []
+    excerpt = max(0, min(EXCERPT, SUMMARY_BYTES // max(1, len(questions)) - ROW_BYTES))
+    lives, tau = history.lives, history.record.recipe.method.tau
+    found = [
+        QuestionSummary(
+            id=question.id,
+            source=question.source,
+            excerpt=" ".join(question.text[: 2 * excerpt].split())[:excerpt],
+            entry_accuracy=lives.entry_accuracy(question.id),
+            fate=lives.fate(question.id, tau),
+            visits=tuple(
+                VisitSummary(round=v.round, accuracy=v.accuracy, replayed=v.replayed, kinds=v.kinds)
+                for v in lives.visits.get(question.id, ())
+            ),
+        )
+        for question in (questions[place] for place in range(len(questions)))
+    ]
+    return sorted(found, key=lambda question: (-len(question.visits), question.id))
+
+
+def question_table(questions: Sequence[QuestionSummary], full: Mapping[str, object]) -> tuple[str, int]:
+    """The table as compact JSON, those with full text first, and how many rows had no place."""
+    ordered = sorted(questions, key=lambda question: question.id not in full)
+    sources = sorted({question.source for question in questions})
+    fates = sorted({question.fate for question in questions})
+    kinds = sorted({kind for question in questions for visit in question.visits for kind in visit.kinds})
+    rows, used = [], 0
+    for each in ordered:
+        visits = [
+            [visit.round, _rounded(visit.accuracy), [kinds.index(kind) for kind in visit.kinds]]
+            for visit in each.visits
+        ]
+        row = compact(
+            [
+                each.id, sources.index(each.source), each.excerpt, _rounded(each.entry_accuracy),
+                fates.index(each.fate), visits, int(each.id in full),
+            ]
+        )  # fmt: skip
+        used += len(row.encode()) + 1
+        if used > SUMMARY_BYTES:
+            break
+        rows.append(row)
+    head = compact({"sources": sources, "fates": fates, "kinds": kinds})[:-1]
+    return f'{head},"rows":[{",".join(rows)}]}}', len(questions) - len(rows)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _details(history: RunHistory) -> dict[str, str]:
+    """JSON of the sampled questions, in the order of their claim, as far as there is place."""
+    ids = choose_sample(history.lives, history.record.recipe.method.tau)
+    texts = {id: detail.model_dump_json() for id, detail in question_details(history, ids).items()}
+    return dict(_fitting(texts))
+
+
+def _fitting(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    left = DETAIL_BYTES
+    for id, text in texts.items():
+        # As it will stand in the file, where each `<` takes six characters.
+        size = len(text.encode()) + 5 * text.count("<")
+        if size <= left:
+            left -= size
+            yield id, text
+
+
+def _costs(history: RunHistory) -> tuple[CostRow, ...]:
+    return run_costs(
+        Expenses(
+            recipe=history.record.recipe,
+            reports=history.reports,
+            timings=history.timings,
+            pool=history.pool_report,
+            teacher=history.teacher_spend,
+            evaluation=history.evaluation,
+        )
+    )
+
+
+def _head(history: RunHistory) -> dict[str, object]:
+    recipe, done = history.record.recipe, len(history.reports)
+    finished = history.decision is not None
+    state = (
+        "finished"
+        if finished
+        else "running"
+        if history.running
+        else "trained"
+        if done == recipe.rounds
+        else "stopped"
+    )
+    last = history.manifest(history.paths.update(done)) if done else None
+    parts = [
+        f"{recipe.method.type} of {recipe.student.model}",
+        _teacher(history),
+        f"{done} of {recipe.rounds} rounds",
+        f"seed {recipe.seed}",
+        f"last round committed {last.provenance.created:%Y-%m-%d %H:%M} UTC" if last else "",
+    ]
+    outer = ("collect", "drift", "update", "validation", "checkpoint")
+    seconds = sum(each.seconds.get(phase, 0.0) for each in history.timings for phase in outer)
+    return {
+        "name": history.name,
+        "state": state,
+        "subtitle": " · ".join(part for part in parts if part),
+        "round_seconds": seconds,
+    }
+
+
+def _teacher(history: RunHistory) -> str:
+    teacher = history.record.recipe.teacher
+    match teacher:
+        case ModelTeacher():
+            return f"teacher {teacher.model.model}"
+        case EndpointTeacher():
+            return f"teacher {teacher.model}, at an endpoint"
+        case _:
+            return f"teacher: {teacher.type}"
+
+
+def _sample_note(history: RunHistory, questions: int, left_out: int, full: int, live: bool) -> str:
+    drawn = len(history.lives.visits)
+    parts = [f"{questions:,} training questions, {drawn:,} of them rolled out so far."]
+    if left_out:
+        parts.append(f"{left_out:,} had no place in this file, those not drawn first.")
+    if live:
+        parts.append("Choose a question to see its whole life.")
+    else:
+        parts.append(
+            f"Full text of {full} of them is in this file (names in blue), a sample by a hash of ids, in "
+            "turns among those that graduated with help, were hard and had BCQ and NCQ, stayed hopeless, "
+            f"were evicted, and any. See all others with: zppo report {history.name} --watch"
+        )
+    return " ".join(parts)

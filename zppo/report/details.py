@@ -1,0 +1,250 @@
+"""The life of single questions in full: every visit's prompts, responses, advantages and audits."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from schemas.config.method import PolicyGradient
+from schemas.question import Question
+from schemas.report import StepReport
+from schemas.rollout import Candidate, Failure, Group, Prompt, Rollout, Round, ServedResponses
+from zppo.core.answers import normalise_boxed
+from zppo.methods.choose import choose_method
+from zppo.ports import PolicyRow
+from zppo.report.history import RunHistory
+from zppo.report.lives import Visit
+from zppo.report.model import (
+    GroupDetail,
+    PromptDetail,
+    QuestionDetail,
+    RolloutDetail,
+    Segment,
+    TeacherDetail,
+    VisitDetail,
+)
+from zppo.report.series import mean_update
+from zppo.report.tokens import TokenTexts
+
+
+def question_details(history: RunHistory, ids: Iterable[str]) -> dict[str, QuestionDetail]:
+    """The lives of some questions, by id; one round is in memory at a time."""
+    wanted = list(dict.fromkeys(ids))
+    tokens = TokenTexts(history.checkpoint_file("tokenizer.json"))
+    visits: dict[str, list[VisitDetail]] = defaultdict(list)
+    by_round: dict[int, list[tuple[str, Visit]]] = defaultdict(list)
+    for id in wanted:
+        for visit in history.lives.visits.get(id, ()):
+            by_round[visit.round].append((id, visit))
+    for index in sorted(by_round):
+        round_ = history.round(index)
+        advantages = round_advantages(round_, history)
+        for id, visit in by_round[index]:
+            groups = [group for group in round_.groups if group.question_id == id]
+            visits[id].append(_visit(history, id, visit, groups, advantages, tokens))
+    return {id: _question(history, id, visits[id]) for id in wanted}
+
+
+def round_advantages(round_: Round, history: RunHistory) -> Mapping[str, float] | None:
+    """The advantage of each rollout (`<group id>#<index>`) as the update had it; None in distillation.
+
+    A round in which no group had a spread made no update: all are 0.
+    """
+    recipe = history.record.recipe
+    if not isinstance(recipe.method, PolicyGradient):
+        return None
+    advantages = {f"{group.id}#{rollout.index}": 0.0 for group in round_.groups for rollout in group.rollouts}
+    for batch in choose_method(recipe.method).batches(round_, recipe.seed):
+        for row in batch.rows:
+            assert isinstance(row, PolicyRow)
+            advantages[row.rollout] = row.advantage
+    return advantages
+
+
+def segments(prompt: Prompt) -> tuple[Segment, ...]:
+    """The prompt's text, with the candidates, or the hint, marked by their authors."""
+    marked: list[Segment] = []
+    rest = prompt.text
+    for candidate in prompt.candidates or _as_candidate(prompt):
+        before, found, after = rest.partition(candidate.text)
+        if not found or not candidate.text:
+            continue
+        marked += [Segment(text=before)] if before else []
+        marked.append(Segment(text=found, author=candidate.author, correct=candidate.correct))
+        rest = after
+    return (*marked, Segment(text=rest)) if rest else tuple(marked)
+
+
+def audit(group: Group, rollout: Rollout, teacher_answers: Sequence[str]) -> str:
+    """Whose answer a rollout on a reformulated prompt gives; empty for the others."""
+    match group.prompt.kind:
+        case "bcq":
+            same = [each for each in group.prompt.candidates if _same(rollout.answer, each.answer)]
+            kinds = {each.correct for each in same}
+            if kinds == {True}:
+                return "the correct candidate’s answer"
+            if kinds == {False}:
+                return "a wrong candidate’s answer"
+            return "both candidates’ answer" if kinds else "neither candidate’s answer"
+        case "ncq":
+            if any(_same(rollout.answer, each) for each in group.prompt.wrong_answers):
+                return "repeats a listed wrong answer"
+            matches = any(_same(rollout.answer, each) for each in teacher_answers)
+            return "the teacher’s answer, not shown" if matches else "a new answer"
+        case _:
+            return ""
+
+
+def _question(history: RunHistory, id: str, visits: Sequence[VisitDetail]) -> QuestionDetail:
+    assert history.questions is not None, "a question that was rolled out was prepared"
+    question: Question = history.questions.by_id(id)
+    return QuestionDetail(
+        id=id,
+        source=question.source,
+        kind=question.kind,
+        text=question.text,
+        answer=question.answer,
+        choices=question.choices,
+        reference_solution=question.reference_solution,
+        fate=history.lives.fate(id, history.record.recipe.method.tau),
+        entry_accuracy=history.lives.entry_accuracy(id),
+        visits=tuple(visits),
+    )
+
+
+def _visit(
+    history: RunHistory,
+    id: str,
+    visit: Visit,
+    groups: Sequence[Group],
+    advantages: Mapping[str, float] | None,
+    tokens: TokenTexts,
+) -> VisitDetail:
+    answers = visit.served.correct_answers if visit.served else ()
+    teacher, note = _teacher(history, id, visit)
+    return VisitDetail(
+        round=visit.round,
+        replayed=visit.replayed,
+        accuracy=visit.accuracy,
+        teacher=tuple(teacher),
+        teacher_note=note,
+        groups=tuple(_group(group, advantages, answers, tokens) for group in groups),
+        events=tuple(event for index, event in history.lives.events.get(id, ()) if index == visit.round),
+        update_note=update_note(history.reports[visit.round - 1]),
+    )
+
+
+def update_note(report: StepReport) -> str:
+    """What is recorded of clipping: shares of the round's tokens, not which."""
+    low, high, dual = (
+        mean_update(report, f"{name}_fraction") for name in ("clip_low", "clip_high", "dual_clip")
+    )
+    if low is None or high is None or dual is None:
+        return "Nothing was clipped: the round made no update, or its loss has no clipping."
+    return (
+        f"Clipping is recorded as shares of the round’s tokens, not token by token: {low:.2%} below, "
+        f"{high:.2%} above, {dual:.2%} by the dual clip."
+    )
+
+
+def _teacher(history: RunHistory, id: str, visit: Visit) -> tuple[Iterator[TeacherDetail], str]:
+    served = visit.served
+    if served is None:
+        return iter(()), "The teacher was not asked."
+    pool = history.pool
+    start, end = visit.served_before, visit.served_before + served.served
+    shown = pool.responses(id)[start:end] if pool else ()
+    found = (
+        TeacherDetail(
+            origin=each.origin,
+            correct=each.correct,
+            answer=each.answer,
+            text=each.text,
+            summary=each.summary,
+            hint=each.hint,
+        )
+        for each in shown
+    )
+    return found, _teacher_note(served)
+
+
+def _teacher_note(served: ServedResponses) -> str:
+    parts = [f"{served.correct} correct of {served.served + served.drawn + served.reused}"]
+    if served.served:
+        parts.append(f"{served.served} unused ones from the pool, shown below")
+    if served.drawn:
+        parts.append(f"{served.drawn} drawn in the round, of which only what stands in a prompt is kept")
+    if served.reused:
+        parts.append(f"{served.reused} that earlier visits had used, shown there")
+    return "; ".join(parts) + "."
+
+
+def _group(
+    group: Group, advantages: Mapping[str, float] | None, answers: Sequence[str], tokens: TokenTexts
+) -> GroupDetail:
+    def rollout(each: Rollout) -> RolloutDetail:
+        return RolloutDetail(
+            index=each.index,
+            outcome=each.outcome,
+            reward=each.reward,
+            answer=each.answer,
+            advantage=None if advantages is None else advantages[f"{group.id}#{each.index}"],
+            text=each.text,
+            tokens=len(each.token_ids),
+            pieces=tokens.pieces(each.token_ids),
+            logprobs=tuple(round(value, 2) for value in each.logprobs),
+            audit=audit(group, each, answers),
+            verdict=each.verdict,
+        )
+
+    return GroupDetail(
+        id=group.id,
+        accuracy=group.accuracy,
+        prompt=_prompt(group.prompt, tokens),
+        rollouts=(*map(rollout, group.rollouts), *map(_failure, group.failures)),
+    )
+
+
+def _failure(failure: Failure) -> RolloutDetail:
+    return RolloutDetail(
+        index=failure.index,
+        outcome=failure.outcome,
+        reward=None,
+        answer=None,
+        advantage=None,
+        text=failure.text,
+        tokens=0,
+        cause=failure.cause,
+    )
+
+
+def _prompt(prompt: Prompt, tokens: TokenTexts) -> PromptDetail:
+    origins = [candidate.origin for candidate in prompt.candidates]
+    return PromptDetail(
+        kind=prompt.kind,
+        segments=segments(prompt),
+        tokens=len(prompt.token_ids),
+        wrong_answers=prompt.wrong_answers,
+        origins=tuple(origins or ([prompt.origin] if prompt.origin else [])),
+        forced_tokens=len(prompt.prefix_ids),
+        forced_text="".join(tokens.pieces(prompt.prefix_ids)) or None,
+    )
+
+
+def _as_candidate(prompt: Prompt) -> tuple[Candidate, ...]:
+    """A hint is marked as a candidate is."""
+    if prompt.hint is None:
+        return ()
+    return (
+        Candidate(
+            text=prompt.hint,
+            author="teacher",
+            correct=True,
+            answer=None,
+            compression="teacher",
+            origin=prompt.origin,
+        ),
+    )
+
+
+def _same(answer: str | None, other: str | None) -> bool:
+    """Compare boxed strings in their normalised form, as the audits do."""
+    return answer is not None and other is not None and normalise_boxed(answer) == normalise_boxed(other)

@@ -1,0 +1,129 @@
+"""A run as its report sees it: read from the store, while it runs or afterwards, and never changed."""
+
+from functools import cached_property
+from pathlib import Path
+
+from schemas.evaluation import Evaluation
+from schemas.manifest import Manifest
+from schemas.promotion import PromotionDecision
+from schemas.report import RoundTimings, StepReport, ValidationReport
+from schemas.rollout import Round
+from schemas.run import RunRecord
+from schemas.spend import Spend
+from schemas.teacher import TeacherPool
+from zppo.data.table import QuestionTable
+from zppo.endpoints.spending import SpendLog
+from zppo.layout import RunPaths, shared
+from zppo.report.lives import Lives
+from zppo.report.outline import read_outline
+from zppo.runs import DECISION, EVALUATION, read_run
+from zppo.stages.precompute import REPORT as POOL_REPORT
+from zppo.stages.train import committed_rounds, read_base, read_report, read_timings
+from zppo.stores.artifacts import read_artifact
+from zppo.stores.local import LocalStore
+from zppo.stores.locks import holder
+from zppo.stores.rounds import read_round
+from zppo.teachers.pool import RESPONSES, PoolTable
+
+
+class RunHistory:
+    """What a run has committed; `refresh` takes in what came since."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        """Open a run for reading.
+
+        Raises:
+            InputError: There is no run of that name.
+            StoreError: An artifact is damaged.
+        """
+        self.record: RunRecord = read_run(home, name)
+        self.store = LocalStore(home)
+        self.paths = RunPaths(name)
+        self.reports: list[StepReport] = []
+        self.timings: list[RoundTimings] = []
+        self.lives = Lives()
+        self.refresh()
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.record.name
+
+    @property
+    def running(self) -> bool:
+        """Whether a process holds the run."""
+        return holder(self.store.home / self.paths.root) is not None
+
+    def refresh(self) -> None:
+        """Read the rounds committed since; one round is in memory at a time, without its responses."""
+        for index in range(len(self.reports) + 1, committed_rounds(self.store, self.paths) + 1):
+            report = read_report(self.store, self.paths, index)
+            self.lives.add(read_outline(self.store, self.paths, index), report)
+            self.reports.append(report)
+            self.timings.append(read_timings(self.store, self.paths, index))
+
+    def round(self, index: int) -> Round:
+        """Everything that a committed round sampled."""
+        path = self.paths.collect(index)
+        self.store.verify(path)
+        return read_round(self.store.home / path)
+
+    @property
+    def base(self) -> ValidationReport | None:
+        """Validation of the base student."""
+        return read_base(self.store, self.paths)
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """Of the held-out questions; None before it."""
+        if self.store.read(self.paths.evaluation) is None:
+            return None
+        return read_artifact(self.store, self.paths.evaluation, EVALUATION, Evaluation)
+
+    @property
+    def decision(self) -> PromotionDecision | None:
+        """About the champion; None before it."""
+        if self.store.read(self.paths.promotion) is None:
+            return None
+        return read_artifact(self.store, self.paths.promotion, DECISION, PromotionDecision)
+
+    def manifest(self, path: str) -> Manifest | None:
+        """Of an artifact, None where it is not there yet."""
+        return self.store.read(path)
+
+    @cached_property
+    def questions(self) -> QuestionTable | None:
+        """The training questions; None before the first round."""
+        path = self._parent("prepare")
+        return QuestionTable(self.store.file(path, "train.parquet")) if path else None
+
+    @cached_property
+    def pool(self) -> PoolTable | None:
+        """The teacher's responses drawn ahead; None without any, or before the first round."""
+        path = self._parent("precompute")
+        return PoolTable(self.store.file(path, RESPONSES)) if path else None
+
+    @cached_property
+    def pool_report(self) -> TeacherPool | None:
+        """What that pool holds and took."""
+        path = self._parent("precompute")
+        return read_artifact(self.store, path, POOL_REPORT, TeacherPool) if path else None
+
+    @property
+    def teacher_spend(self) -> Spend:
+        """What the run has spent at its teacher's endpoint."""
+        return SpendLog(self.store.home / self.paths.teacher_spend).total()
+
+    def checkpoint_file(self, name: str) -> Path | None:
+        """A file of the newest kept checkpoint that has it."""
+        for path in reversed(self.store.committed(self.paths.checkpoints)):
+            manifest = self.store.read(path)
+            if manifest is not None and any(file.path == name for file in manifest.files):
+                return self.store.file(path, name)
+        return None
+
+    def _parent(self, stage: str) -> str | None:
+        """The shared artifact of a stage that the rounds were made from."""
+        first = self.store.read(self.paths.collect(1))
+        parents = first.identity.parents if first else ()
+        return next((shared(each.stage, each.fingerprint) for each in parents if each.stage == stage), None)
