@@ -60,6 +60,8 @@ class Score(Frozen):
     """Sum over valid responses."""
     grader_errors: int
     engine_errors: int
+    malformed_verdicts: int = 0
+    """Responses that count as wrong because the judge's verdict could not be read."""
 
 
 class SourceScore(Frozen):

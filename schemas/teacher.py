@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import Artifact, Fraction, Frozen
+from schemas.rollout import Verdict
 from schemas.spend import EndpointSpend
 
 PooledOutcome = Literal["correct", "wrong", "no_answer", "grader_error", "engine_error"]
@@ -28,6 +29,8 @@ class PooledResponse(Frozen):
     """Tokens drawn; 0 where the response was not sampled for a run."""
     cause: str = ""
     """Of an error."""
+    verdict: Verdict | None = None
+    """The judge's; None where rules graded."""
     token_ids: tuple[int, ...] = ()
     """As drawn, in the teacher's vocabulary; empty where no engine of this program drew them."""
     truncated: bool = False
@@ -74,6 +77,8 @@ class TeacherPool(Artifact):
     correct: int = Field(ge=0)
     failed: int = Field(ge=0)
     """Responses that could not be drawn or graded; they are not in the pool."""
+    malformed_verdicts: int = Field(default=0, ge=0)
+    """Responses that count as wrong because the judge's verdict could not be read."""
     summaries: int = Field(ge=0)
     hints: int = Field(default=0, ge=0)
     """Accepted ones."""

@@ -49,6 +49,7 @@ def score(answers: Sequence[EvaluationAnswer], config: EvaluationConfig, seed: i
         response_tokens=sum(answer.tokens for answer in valid),
         grader_errors=outcomes["grader_error"],
         engine_errors=outcomes["engine_error"],
+        malformed_verdicts=sum(answer.verdict == "malformed" for answer in valid),
     )
 
 

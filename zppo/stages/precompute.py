@@ -161,7 +161,7 @@ def summarize(
     teacher: SourceKind, answered: Iterable[AnsweredQuestion], spend: EndpointSpend | None = None
 ) -> TeacherPool:
     """Count what the pool holds."""
-    questions = covered = responses = correct = failed = summaries = tokens = 0
+    questions = covered = responses = correct = failed = malformed = summaries = tokens = 0
     hints = Counter[HintOutcome | None]()
     seconds = 0.0
     for each in answered:
@@ -172,6 +172,7 @@ def summarize(
         responses += len(usable)
         correct += len(right)
         failed += len(each.responses) - len(usable)
+        malformed += sum(response.verdict == "malformed" for response in usable)
         summaries += sum(response.summary is not None for response in right)
         hints.update(response.hint_outcome for response in right)
         tokens += sum(response.tokens_drawn for response in each.responses)
@@ -184,6 +185,7 @@ def summarize(
         responses=responses,
         correct=correct,
         failed=failed,
+        malformed_verdicts=malformed,
         summaries=summaries,
         hints=hints["accepted"],
         hints_revealing=hints["reveals"],

@@ -182,6 +182,7 @@ def grade_drawn(
             token_ids=response.token_ids,
             truncated=response.truncated,
             cause=grade.cause,
+            verdict=grade.verdict,
         )
 
     return [tuple(pooled(i, response) for i, response in enumerate(responses)) for responses in drawn]

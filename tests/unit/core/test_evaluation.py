@@ -72,3 +72,13 @@ def test_the_baseline_gives_the_most_common_training_answer_everywhere() -> None
     found = baseline_scores(["3", "7", "7", "3"], {"a": ["3", "3", "7", "1"], "none": []})
     assert [(each.source, each.answer, each.accuracy) for each in found] == [("a", "3", 0.5)]
     assert baseline_scores([], {"a": ["3"]}) == ()
+
+
+def test_verdicts_that_could_not_be_read_are_counted_among_the_wrong() -> None:
+    answers = [_answer("p", "wrong", 0), _answer("p", "wrong", 1), _answer("p", "correct", 2)]
+    verdicts = ("malformed", "wrong", None)
+    judged = [
+        each.model_copy(update={"verdict": verdict}) for each, verdict in zip(answers, verdicts, strict=True)
+    ]
+    got = score(judged, CONFIG, 0)
+    assert (got.malformed_verdicts, got.accuracy) == (1, 1 / 3)

@@ -2,10 +2,12 @@ from dataclasses import fields
 from typing import get_args
 
 from schemas.buffer import BufferEvent, ReplayBuffer
-from schemas.report import StepReport, UpdateReport
+from schemas.report import StepReport, UpdateReport, ValidationReport
 from schemas.rollout import PromptKind, Round, ServedResponses
+from schemas.spend import EndpointSpend, Spend
 from tests.build import a_round, candidate, entry, group
 from zppo.core.report import step_report
+from zppo.methods.importance import Effect
 from zppo.ports import UpdateStatistics
 
 PAIR = (candidate("7", correct=True), candidate("8", correct=False))
@@ -120,7 +122,8 @@ def test_the_buffer_is_reported_by_entry_accuracy_with_its_events() -> None:
 
 
 def test_an_update_report_holds_every_statistic_of_an_update() -> None:
-    assert {field.name for field in fields(UpdateStatistics)} == set(UpdateReport.model_fields)
+    recorded = {field.name for part in (UpdateStatistics, Effect) for field in fields(part)}
+    assert recorded == set(UpdateReport.model_fields)
 
 
 def test_updates_are_passed_through() -> None:
@@ -135,3 +138,28 @@ def test_updates_are_passed_through() -> None:
         active_tokens=6,
     )
     assert report(a_round(group([0, 1])), updates=(one, one)).updates == (one, one)
+
+
+def spend(tokens: int) -> EndpointSpend:
+    return EndpointSpend(role="judge", used=Spend(requests=1, prompt_tokens=tokens), money=float(tokens))
+
+
+def test_a_round_without_a_judge_reports_none() -> None:
+    assert report(a_round(group([1, 0]))).judge is None
+
+
+def test_a_judges_verdicts_are_counted_and_its_cost_includes_the_validation() -> None:
+    judged = group([1, 0, 0], answers=["7", "8", None])
+    verdicts = ("correct", "malformed", None)
+    rollouts = tuple(
+        each.model_copy(update={"verdict": verdict})
+        for each, verdict in zip(judged.rollouts, verdicts, strict=True)
+    )
+    round_ = a_round(judged.model_copy(update={"rollouts": rollouts}))
+    round_ = round_.model_copy(update={"judge_spend": spend(5)})
+    validation = ValidationReport(questions=1, accuracy=1.0, judge_spend=spend(2))
+    for more, tokens in ((None, 5), (validation, 7)):
+        got = report(round_, validation=more).judge
+        assert got is not None
+        assert (got.judged, got.malformed) == (2, 1)
+        assert (got.spend.used.prompt_tokens, got.spend.money) == (tokens, tokens)

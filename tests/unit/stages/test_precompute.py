@@ -11,7 +11,7 @@ from schemas.question import Question
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.grader import TextGrader
 from zppo.errors import InputError, StoreError
-from zppo.ports import Generation, GenerationFailure, GenerationRequest
+from zppo.ports import Generation, GenerationFailure, GenerationRequest, Grade
 from zppo.stages.precompute import JOURNAL, Precomputation, only_hard, precompute
 from zppo.teachers.compressors import TeacherCompressor
 from zppo.teachers.hints import HintWriter
@@ -105,6 +105,7 @@ def test_every_question_gets_its_responses_and_the_report_counts_them(tmp_path: 
         "responses": 40,
         "correct": correct,
         "failed": 0,
+        "malformed_verdicts": 0,
         "summaries": 0,
         "hints": 0,
         "hints_revealing": 0,
@@ -275,3 +276,16 @@ def test_no_questions_make_an_empty_pool(tmp_path: Path) -> None:
         [], Precomputation(ReferenceSource(), TextGrader(), 4, 1), tmp_path / "partial", tmp_path
     )
     assert (report.questions, report.coverage, len(PoolTable(tmp_path / RESPONSES))) == (0, 0.0, 0)
+
+
+class _Unreadable(TextGrader):
+    """A grader whose judge says nothing that can be read."""
+
+    def grade(self, responses: Sequence[tuple[Question, str]]) -> list[Grade]:
+        return [Grade("wrong", None, verdict="malformed") for _ in responses]
+
+
+def test_verdicts_that_could_not_be_read_are_counted_in_the_report(tmp_path: Path) -> None:
+    unread = replace(job(SeededSource()), grader=_Unreadable())
+    report = precompute(QUESTIONS, unread, tmp_path / "partial", tmp_path)
+    assert report.malformed_verdicts == report.responses > 0
