@@ -15,7 +15,7 @@ from zppo.models.loading import digest, load_tokenizer, resolve
 from zppo.wiring.vllm import Served
 
 PYTHON = Path(os.environ.get("VLLM_PYTHON", ".venv-vllm/bin/python"))
-SILENCE_SECONDS = 20.0
+SILENCE_SECONDS = 30.0
 
 
 def machine(home: Path, **servers: object) -> Runtime:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from schemas.config.run import Runtime
 from tests.pipelines import NAME, recipe, run_without_prefect
 from tests.vllm_servers import machine, processes
 from zppo.engines.vllm.weights import Weights
@@ -16,6 +17,11 @@ pytestmark = pytest.mark.vllm
 ROUNDS = 3
 
 
+def patient(directory) -> Runtime:
+    """Where no server hangs, a busy machine must not make one look as if."""
+    return machine(directory / "home", silence_seconds=300.0)
+
+
 def vllm_recipe(directory, rate=3e-3):
     return recipe(
         directory, f"rounds={ROUNDS}", "engine={type: vllm}", f"learner.learning_rate={rate}",
@@ -24,7 +30,7 @@ def vllm_recipe(directory, rate=3e-3):
 
 
 def test_a_pipeline_on_vllm_trains_on_current_weights_and_leaves_no_server(tmp_path):
-    run_without_prefect(vllm_recipe(tmp_path), tmp_path / "home", machine=machine(tmp_path / "home"))
+    run_without_prefect(vllm_recipe(tmp_path), tmp_path / "home", machine=patient(tmp_path))
     reports = read_reports(LocalStore(tmp_path / "home"), RunPaths(NAME))
     drifts = [report.drift for report in reports]
     print("drift", json.dumps([drift and drift.model_dump() for drift in drifts]))
@@ -38,5 +44,5 @@ def test_a_pipeline_on_vllm_trains_on_current_weights_and_leaves_no_server(tmp_p
 def test_stale_weights_stop_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(Weights, "look", lambda self: None)
     with pytest.raises(EngineError, match="the sampler does not hold the current weights: in round 2"):
-        run_without_prefect(vllm_recipe(tmp_path), tmp_path / "home", machine=machine(tmp_path / "home"))
+        run_without_prefect(vllm_recipe(tmp_path), tmp_path / "home", machine=patient(tmp_path))
     assert not processes("api_server")

@@ -20,7 +20,7 @@ from zppo.engines.vllm.replica import Terms
 from zppo.engines.vllm.servers import GivenServer, ManagedServer, Server
 from zppo.engines.vllm.weights import Weights
 from zppo.models.chat import ChatTokenizer
-from zppo.models.loading import ModelReference, checkpoint_directory, pick_device
+from zppo.models.loading import ModelReference, checkpoint_directory, checkpoint_files, pick_device
 from zppo.stores.locks import locked_directory
 
 ServedRole = Literal["student", "teacher"]
@@ -48,8 +48,9 @@ class Served:
         self._on_gpu = pick_device(runtime.device).type != "cpu"
         self._stack = ExitStack()
         directory = checkpoint_directory(reference, model.trust_remote_code)
-        later = self._stack.enter_context(_scratch(_scratch_root(self.servers, runtime)))
-        self._weights = Weights(directory, model.model, resolved.digest, later)
+        scratch = self._stack.enter_context(_scratch(_scratch_root(self.servers, runtime)))
+        checkpoint = servable(directory, scratch)
+        self._weights = Weights(checkpoint, model.model, resolved.digest, scratch)
         eos_ids, window = read_ending(directory, tokenizer, model.trust_remote_code)
         terms = Terms(
             eos_ids=eos_ids,
@@ -59,7 +60,7 @@ class Served:
             restarts=self.servers.restarts,
             colocated=self.colocated,
         )
-        servers = _servers(directory, model, engine, self.servers, runtime, role)
+        servers = _servers(checkpoint, model, engine, self.servers, runtime, role)
         self.engine = VllmEngine(tokenizer, servers, self._weights, terms)
 
     @property
@@ -75,6 +76,24 @@ class Served:
         """Stop the servers, and remove the weights written for them."""
         self.engine.close()
         self._stack.close()
+
+
+def servable(checkpoint: Path, scratch: Path) -> Path:
+    """The checkpoint as vLLM can load it, which takes every safetensors file in a directory for weights.
+
+    Where others lie beside them, such as a learner's optimizer, a directory of links below `scratch`.
+    """
+    files = checkpoint_files(checkpoint)
+    if set(checkpoint.glob("*.safetensors")) <= set(files):
+        return checkpoint
+    view = scratch / "checkpoint"
+    view.mkdir()
+    for file in files:
+        try:
+            os.link(file.resolve(), view / file.name)
+        except OSError:  # on another file system
+            shutil.copyfile(file, view / file.name)
+    return view
 
 
 def _servers(
