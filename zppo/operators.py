@@ -1,4 +1,4 @@
-"""Commands for those who run the system: going back to a champion, taking a model out, the pages."""
+"""Commands for those who run the system: champions, the installation, the pages."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from zppo.options import RUNS, Home
+from zppo.options import RUNS, Home, Machine, runtime_of
 
 RegisteredModel = Annotated[
     str, typer.Option("--model", metavar="NAME", help="The registered model; promotion.registered_model.")
@@ -28,7 +28,6 @@ def rollback(
 
     The version that it replaces is not promoted again by the same evaluation, unless somebody forces it.
     """
-    from zppo.options import runtime_of
     from zppo.wiring.rollback import roll_back
 
     move = roll_back(runtime_of(home, None, None, None), model, to, reason)
@@ -48,7 +47,6 @@ def pull(
     From the registry of the home, or of the server that MLFLOW_TRACKING_URI names.
     """
     from zppo.display import amount
-    from zppo.options import runtime_of
     from zppo.wiring.pull import check_empty
     from zppo.wiring.pull import pull as copy
 
@@ -72,7 +70,31 @@ def ui(home: Home = RUNS) -> None:
         serve_pages(home)
 
 
+def doctor(
+    home: Home = RUNS,
+    recipe: Annotated[str | None, typer.Option(help="A recipe that is to run here.")] = None,
+    store_token: Annotated[
+        str | None,
+        typer.Option(metavar="TOKEN", help="As zppo doctor shows it on a machine of another pool."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    machine: Machine = None,
+) -> None:
+    """Examine the installation: each finding with what to do about it; exit code 1 where one is a problem.
+
+    Versions, servers, the store and its file system, disk, GPU, engines, telemetry and keys.
+    """
+    runtime = runtime_of(home, None, None, machine)
+    from zppo.doctor.examine import examine, findings_text
+    from zppo.recipes import load_recipe
+
+    findings = examine(runtime, load_recipe(recipe) if recipe else None, store_token)
+    typer.echo("\n".join(each.model_dump_json() for each in findings) if json else findings_text(findings))
+    if any(each.level == "problem" for each in findings):
+        raise typer.Exit(1)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (rollback, pull, ui):
+    for command in (rollback, pull, doctor, ui):
         app.command()(command)
