@@ -2,12 +2,17 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zppo.errors import InputError
 from zppo.options import RUNS, Home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zppo.report.history import RunHistory
 
 
 def report(
@@ -19,23 +24,55 @@ def report(
         bool, typer.Option("--watch", help="Serve the page on this machine and refresh it, until Ctrl-C.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of --watch; 0 takes a free one.")] = 0,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the charts as PNG and SVG, too.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write rounds, questions and visits as Parquet and CSV, too."),
+    ] = None,
     home: Home = RUNS,
 ) -> None:
     """Write what happened in a run, or in several side by side, as one HTML file; at any time."""
-    if watch and len(names) > 1:
-        raise InputError(f"--watch shows one run, got {len(names)}: {', '.join(names)}; name one of them")
+    several = len(names) > 1
+    if several and (watch or figures or data):
+        option = "--watch" if watch else "--figures" if figures else "--data"
+        raise InputError(f"{option} is for one run, got {len(names)}: {', '.join(names)}; name one of them")
     from zppo.report.history import RunHistory
 
-    history = RunHistory(home, names[0])
+    histories = [RunHistory(home, name) for name in dict.fromkeys(names)]
     if watch:
         from zppo.report.serve import serve_report
 
         with suppress(KeyboardInterrupt):
-            serve_report(history, port, typer.echo)
+            serve_report(histories[0], port, typer.echo)
         return
+    for file in _written(histories[0], figures, data):
+        typer.echo(file)
+    typer.echo(write_page(_page(histories), home, "-".join(names), out))
+
+
+def _page(histories: "list[RunHistory]") -> str:
+    if len(histories) > 1:
+        from zppo.report.compare import comparison_page
+
+        return comparison_page(histories)
     from zppo.report.contents import run_page
 
-    typer.echo(write_page(run_page(history), home, "-".join(names), out))
+    return run_page(histories[0])
+
+
+def _written(history: "RunHistory", figures: Path | None, data: Path | None) -> "Iterator[Path]":
+    """Write what was asked for besides the page."""
+    if figures is not None:
+        from zppo.report.figures import write_figures
+        from zppo.report.single import history_charts
+
+        yield from write_figures(history_charts(history), figures)
+    if data is not None:
+        from zppo.report.data import write_data
+
+        yield from write_data(history, data)
 
 
 def write_page(page: str, home: Path, name: str, out: Path | None) -> Path:

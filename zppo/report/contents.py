@@ -1,11 +1,12 @@
 """What the page of a run shows: the tables and JSON texts that its template and script read."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import yaml
 
 from schemas.config.teacher import EndpointTeacher, ModelTeacher
-from zppo.report.charts import run_charts
+from schemas.run import RunState
 from zppo.report.checks import Evidence, run_checks
 from zppo.report.costs import Expenses, run_costs
 from zppo.report.details import question_details
@@ -14,6 +15,7 @@ from zppo.report.model import CostRow, Finding, QuestionSummary, VisitSummary
 from zppo.report.page import compact, render
 from zppo.report.result import run_result
 from zppo.report.sample import choose_sample
+from zppo.report.single import history_charts
 
 SUMMARY_BYTES = 4_000_000
 """Of the table of questions; their excerpts become shorter, and then rows are left out, to stay below."""
@@ -23,6 +25,17 @@ EXCERPT = 120
 ROW_BYTES = 70
 """Of a row of the table besides its excerpt, roughly."""
 RELOAD_SECONDS = 4
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first lines of a page."""
+
+    name: str
+    state: RunState
+    subtitle: str
+    round_seconds: float
+    """Of all committed rounds."""
 
 
 def run_page(history: RunHistory, version: str | None = None) -> str:
@@ -37,7 +50,7 @@ def run_page(history: RunHistory, version: str | None = None) -> str:
     table, left_out = question_table(questions, details)
     live = {"live": compact({"version": version, "seconds": RELOAD_SECONDS})} if version else {}
     costs = _costs(history)
-    charts = run_charts(history.base, history.reports, history.timings)
+    charts = history_charts(history)
     return render(
         "run.html.jinja",
         f"{history.name} – zppo report",
@@ -48,7 +61,7 @@ def run_page(history: RunHistory, version: str | None = None) -> str:
             **live,
         },
         live=version is not None,
-        run=_head(history),
+        run=run_head(history),
         result=run_result(history.evaluation, history.decision, history.base, history.reports),
         costs=costs,
         any_money=any(row.money for row in costs),
@@ -147,18 +160,9 @@ def _costs(history: RunHistory) -> tuple[CostRow, ...]:
     )
 
 
-def _head(history: RunHistory) -> dict[str, object]:
+def run_head(history: RunHistory) -> Head:
+    """What a page says first of a run."""
     recipe, done = history.record.recipe, len(history.reports)
-    finished = history.decision is not None
-    state = (
-        "finished"
-        if finished
-        else "running"
-        if history.running
-        else "trained"
-        if done == recipe.rounds
-        else "stopped"
-    )
     last = history.manifest(history.paths.update(done)) if done else None
     parts = [
         f"{recipe.method.type} of {recipe.student.model}",
@@ -168,13 +172,21 @@ def _head(history: RunHistory) -> dict[str, object]:
         f"last round committed {last.provenance.created:%Y-%m-%d %H:%M} UTC" if last else "",
     ]
     outer = ("collect", "drift", "update", "validation", "checkpoint")
-    seconds = sum(each.seconds.get(phase, 0.0) for each in history.timings for phase in outer)
-    return {
-        "name": history.name,
-        "state": state,
-        "subtitle": " · ".join(part for part in parts if part),
-        "round_seconds": seconds,
-    }
+    return Head(
+        name=history.name,
+        state=_state(history),
+        subtitle=" · ".join(part for part in parts if part),
+        round_seconds=sum(each.seconds.get(phase, 0.0) for each in history.timings for phase in outer),
+    )
+
+
+def _state(history: RunHistory) -> RunState:
+    """As `zppo status` has it, but that a run with a decision is finished while it writes its report."""
+    if history.decision is not None:
+        return "finished"
+    if history.running:
+        return "running"
+    return "trained" if len(history.reports) == history.record.recipe.rounds else "stopped"
 
 
 def _teacher(history: RunHistory) -> str:

@@ -156,7 +156,7 @@ function chartCard(chart) {
   const card = el(
     "figure",
     { class: "chart", id: `chart-${chart.key}` },
-    el("figcaption", {}, el("h3", {}, chart.title), el("p", { class: "note" }, chart.note)),
+    el("figcaption", {}, el("h3", {}, chart.title), chart.note ? el("p", { class: "note" }, chart.note) : ""),
     place,
     table,
   );

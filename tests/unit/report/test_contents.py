@@ -1,0 +1,161 @@
+"""What the report says: outcome, costs, checks, charts, tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.buffer import ReplayBuffer
+from schemas.config.run import RunConfig
+from schemas.report import DriftReport, StepReport, UpdateReport
+from tests.build import a_round, group
+from zppo.core.report import step_report
+from zppo.recipes import load_recipe
+from zppo.report.charts import run_charts, split_collect
+from zppo.report.checks import CHECKS, LAST, Evidence, failures, run_checks, sampler_drift, shrinking_entropy
+from zppo.report.compare import comparison_page, recipe_differences
+from zppo.report.contents import SUMMARY_BYTES, question_summaries, question_table
+from zppo.report.data import write_data
+from zppo.report.figures import write_figures
+from zppo.report.history import RunHistory
+from zppo.report.model import QuestionSummary, VisitSummary
+from zppo.report.result import run_result
+from zppo.report.single import history_charts
+
+
+@pytest.fixture(scope="module")
+def recipe() -> RunConfig:
+    return load_recipe("pocket")
+
+
+def report(index: int, *, entropy: float = 1.0, drift: float = 0.0, failed: int = 0) -> StepReport:
+    update = UpdateReport(
+        loss=0.1, grad_norm=1.0, entropy=entropy, clip_low_fraction=0.0, clip_high_fraction=0.0,
+        dual_clip_fraction=0.0, tokens=8, active_tokens=8,
+    )  # fmt: skip
+    round_ = a_round(group([0, 1], failures=failed, answers=["1", "2"]), index=index)
+    return step_report(
+        round_,
+        0.5,
+        ReplayBuffer(),
+        (),
+        (update,),
+        (0.1, -0.1),
+        DriftReport(tokens=1, mean=drift, max=drift),
+        None,
+    )
+
+
+def test_the_outcome_names_both_accuracies_and_meets_the_champion(history: RunHistory) -> None:
+    result = run_result(history.evaluation, history.decision, history.base, history.reports)
+    assert result.sentence.startswith("Held-out accuracy rose from 0.300 to 0.800 (+0.500)")
+    assert [row.label for row in result.rows] == [
+        "held out, in distribution",
+        "out of distribution",
+        "against the champion",
+    ]
+
+
+def test_before_the_evaluation_the_outcome_is_that_of_validation(history: RunHistory) -> None:
+    result = run_result(None, None, history.base, history.reports)
+    assert "from 0.200 to 0.600 by round 4" in result.sentence
+
+
+def test_a_check_speaks_up_at_its_threshold_and_not_before(recipe: RunConfig) -> None:
+    limit = recipe.sampler_drift_limit
+
+    def level(reports: Sequence[StepReport], check: object) -> str:
+        assert callable(check)
+        return str(check(Evidence(recipe, reports, None)).level)
+
+    assert level([report(1, drift=limit / 2)], sampler_drift) == "fine"
+    assert level([report(1, drift=limit * 0.51)], sampler_drift) == "notice"
+    assert level([report(1)], failures) == "fine"
+    assert level([report(1, failed=1)], failures) == "problem"
+    falling = [report(index, entropy=1.0 if index <= LAST else 0.2) for index in range(1, 2 * LAST + 1)]
+    assert level(falling, shrinking_entropy) == "notice"
+    assert level(falling[:LAST], shrinking_entropy) == "unknown"
+
+
+def test_every_check_answers_for_a_run_without_rounds_and_states_its_threshold(recipe: RunConfig) -> None:
+    found = run_checks(Evidence(recipe, (), None))
+    assert len(found) == len(CHECKS) == len({each.title for each in found})
+    assert all(each.threshold and each.level in ("unknown", "fine") for each in found)
+
+
+def test_charts_have_one_value_a_place_and_no_empty_series(history: RunHistory) -> None:
+    charts = history_charts(history)
+    assert len({chart.key for chart in charts}) == len(charts)
+    for chart in charts:
+        assert all(len(series.values) == len(chart.x) for series in chart.series)
+        assert all(any(value is not None for value in series.values) for series in chart.series)
+    assert run_charts(None, (), ()) == ()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["student", "teacher", "compression", "grading", "update", "drift"]),
+        st.floats(0, 1e3),
+    ),
+    st.floats(0, 1e3),
+)
+def test_the_phases_of_a_round_add_up_to_its_time(phases: dict[str, float], rest: float) -> None:
+    inner = ("student", "teacher", "compression", "grading")
+    collect = rest + sum(phases.get(name, 0.0) for name in inner)
+    outer = sum(value for name, value in phases.items() if name not in inner)
+    split = split_collect({**phases, "collect": collect})
+    assert sum(split.values()) == pytest.approx(collect + outer)
+
+
+def test_the_table_of_questions_stays_within_its_bytes_and_says_what_it_left_out() -> None:
+    visits = tuple(VisitSummary(round=r, accuracy=0.5, replayed=False, kinds=("bcq",)) for r in range(40))
+    questions = [
+        QuestionSummary(
+            id=f"q{index}", source="s", excerpt="<" * 80, entry_accuracy=0.0, fate="waiting", visits=visits
+        )
+        for index in range(8000)
+    ]
+    text, left_out = question_table(questions, {"q7999": ""})
+    assert len(text.encode()) < SUMMARY_BYTES + 1000
+    assert 0 < left_out < len(questions)
+    assert '"q7999"' in text
+
+
+def test_all_training_questions_are_summarised_drawn_or_not(history: RunHistory) -> None:
+    found = question_summaries(history)
+    assert history.questions is not None
+    assert len(found) == len(history.questions)
+    assert sum(len(each.visits) for each in found) == sum(map(len, history.lives.visits.values()))
+
+
+def test_recipes_differ_in_exactly_the_settings_that_are_listed() -> None:
+    one = {"a": 1, "method": {"tau": 0.5, "kinds": [1, 2]}, "sources": [{"name": "x"}]}
+    other = {"a": 1, "method": {"tau": 0.4, "kinds": [1, 2]}, "sources": [{"name": "x"}, {"name": "y"}]}
+    found = {each.key: each.values for each in recipe_differences([one, other])}  # type: ignore[list-item]
+    assert found == {"method.tau": ("0.5", "0.4"), "sources[1].name": (None, '"y"')}
+    assert recipe_differences([one, one]) == ()  # type: ignore[list-item]
+
+
+def test_a_comparison_shows_the_difference_of_the_recipes_before_the_outcome(home: Path) -> None:
+    page = comparison_page([RunHistory(home, "story"), RunHistory(home, "other")])
+    assert page.index('<th scope="row">seed</th><td>0</td><td>7</td>') < page.index("What came out")
+
+
+def test_figures_are_drawn_for_every_chart(history: RunHistory, tmp_path: Path) -> None:
+    files = write_figures(history_charts(history)[:4], tmp_path / "new")
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+
+
+def test_the_tables_hold_every_round_question_visit_and_event(history: RunHistory, tmp_path: Path) -> None:
+    write_data(history, tmp_path)
+    rows = {
+        name: pq.read_table(tmp_path / f"{name}.parquet").num_rows
+        for name in ("rounds", "questions", "visits")
+    }
+    assert rows["rounds"] == len(history.reports)
+    assert rows["questions"] == len(question_summaries(history))
+    assert rows["visits"] == sum(map(len, history.lives.visits.values()))
+    assert (tmp_path / "buffer.csv").read_text().startswith('"round","event","question_id"')

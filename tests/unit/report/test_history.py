@@ -1,0 +1,106 @@
+"""Reading a run, and following its questions."""
+
+from pathlib import Path
+
+from tests.stories import Story
+from zppo.core.advantage import compute_advantages
+from zppo.report.details import question_details, round_advantages, segments
+from zppo.report.history import RunHistory
+from zppo.report.lives import Lives
+from zppo.report.sample import choose_sample
+
+
+def test_a_refresh_takes_in_only_what_was_committed_since(tmp_path: Path) -> None:
+    story = Story(tmp_path).rounds(2)
+    history = RunHistory(tmp_path, "story")
+    first = history.reports[0]
+    story.rounds(1)
+    assert len(history.reports) == 2
+    history.refresh()
+    assert len(history.reports) == len(history.timings) == 3
+    assert history.reports[0] is first
+    again = RunHistory(tmp_path, "story")
+    assert (history.lives.visits, history.lives.events) == (again.lives.visits, again.lives.events)
+
+
+def test_a_run_without_rounds_has_a_history_too(tmp_path: Path) -> None:
+    Story(tmp_path)
+    history = RunHistory(tmp_path, "story")
+    assert history.reports == []
+    assert history.questions is None
+    assert history.pool is None
+    assert history.evaluation is None
+
+
+def test_every_plain_group_is_a_visit_and_every_event_is_told(history: RunHistory) -> None:
+    lives = history.lives
+    groups = sum(kind.groups for report in history.reports for kind in report.kinds if kind.kind == "plain")
+    assert sum(map(len, lives.visits.values())) == groups
+    told = [event for events in lives.events.values() for _, event in events]
+    assert len(told) == sum(len(report.buffer.events) for report in history.reports)
+
+
+def test_the_fates_are_those_that_the_buffer_holds(history: RunHistory) -> None:
+    fates = {id: history.lives.fate(id, 0.5) for id in history.lives.visits}
+    waiting = sum(fate == "waiting" for fate in fates.values())
+    assert waiting == history.reports[-1].buffer.size
+    assert set(fates.values()) <= {"waiting", "graduated", "evicted", "easy"}
+    assert Lives().fate("unknown", 0.5) == "not drawn"
+
+
+def test_a_visit_starts_in_the_pool_where_the_one_before_ended(history: RunHistory) -> None:
+    for visits in history.lives.visits.values():
+        taken = 0
+        for visit in visits:
+            assert visit.served_before == taken
+            taken += visit.served.served if visit.served else 0
+
+
+def test_advantages_are_those_of_the_method_over_the_whole_round(history: RunHistory) -> None:
+    round_ = history.round(1)
+    found = round_advantages(round_, history)
+    assert found is not None
+    groups = [group for group in round_.groups if group.rollouts]
+    expected = compute_advantages([[each.reward for each in group.rollouts] for group in groups], "nonzero")
+    for group, values in zip(groups, expected, strict=True):
+        assert [found[f"{group.id}#{each.index}"] for each in group.rollouts] == values
+
+
+def test_the_segments_of_a_prompt_are_its_text_and_mark_every_candidate(history: RunHistory) -> None:
+    for group in history.round(1).groups:
+        parts = segments(group.prompt)
+        assert "".join(part.text for part in parts) == group.prompt.text
+        marked = [part.text for part in parts if part.author]
+        assert marked == [candidate.text for candidate in group.prompt.candidates]
+
+
+def test_a_life_holds_every_group_failure_and_teacher_response_of_its_visits(history: RunHistory) -> None:
+    life = question_details(history, ["q0"])["q0"]
+    assert [visit.round for visit in life.visits] == [visit.round for visit in history.lives.visits["q0"]]
+    kinds = {group.prompt.kind for visit in life.visits for group in visit.groups}
+    assert {"plain", "bcq", "ncq"} <= kinds
+    ncq = next(group for visit in life.visits for group in visit.groups if group.prompt.kind == "ncq")
+    assert [each.audit for each in ncq.rollouts[:3]] == [
+        "repeats a listed wrong answer",
+        "the teacher’s answer, not shown",
+        "a new answer",
+    ]
+    assert ncq.rollouts[-1].cause == "asked to"
+    assert [each.origin for each in life.visits[0].teacher] == ["pool/q0#0", "pool/q0#1"]
+
+
+def test_tokens_are_cut_by_the_tokenizer_of_a_checkpoint_where_there_is_one(
+    history: RunHistory, home: Path
+) -> None:
+    with_pieces = question_details(history, ["q0"])["q0"].visits[0].groups[0].rollouts[0]
+    assert len(with_pieces.pieces) == with_pieces.tokens == len(with_pieces.logprobs)
+    other = RunHistory(home, "other")
+    id = next(iter(other.lives.visits))
+    assert question_details(other, [id])[id].visits[0].groups[0].rollouts[0].pieces == ()
+
+
+def test_the_sample_is_the_same_whenever_it_is_drawn_and_names_nobody_twice(history: RunHistory) -> None:
+    chosen = choose_sample(history.lives, 0.5)
+    assert len(set(chosen)) == len(chosen)
+    assert choose_sample(RunHistory(history.store.home, "story").lives, 0.5) == chosen
+    assert set(chosen) <= set(history.lives.visits)
