@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install run ui check test lint format types imports tests faults schemas lock smollm2 wheel clean \
-  vllm-env vllm-lock test-vllm test-gpu test-browser
+  vllm-env vllm-lock test-vllm test-gpu test-browser deploy test-deploy
 
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -25,6 +25,10 @@ VLLM_ENV   ?= .venv-vllm
 VLLM_BUILD ?= cpu
 VLLM_PIP   ?=
 VLLM_LOCK  := deployments/vllm/$(VLLM_BUILD).txt
+
+# What runs flows, a type of Prefect's work pools; and how many of them may have a GPU at a time.
+POOL_TYPE ?= process
+GPUS      ?= 1
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -111,6 +115,12 @@ test-browser: $(VENV)/.browser ## Run the tests of the report in Chromium (Debia
 $(VENV)/.browser: $(STAMP)
 	$(PIP) install --quiet -c constraints.txt -e '.[browser]'
 	@touch $@
+
+deploy: $(STAMP) ## Bring the server of PREFECT_API_URL up to deployments/: POOL_TYPE=process GPUS=1
+	@$(BIN)/python -m flows.deploying deployments --pool-type $(POOL_TYPE) --gpus $(GPUS)
+
+test-deploy: $(STAMP) ## Run the tests on real servers and workers; they take ten minutes on two cores
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m deploy --timeout 1200 $(PYTEST_ARGS)
 
 schemas: $(STAMP) ## Export the JSON Schemas
 	$(BIN)/zppo schema export

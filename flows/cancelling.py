@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled
 
-from flows.outages import asked_once
+from flows.outages import asked_once, is_away
 
 ASK_SECONDS = 5.0
 """Least time between two questions to the server."""
@@ -54,6 +54,8 @@ def _is_cancelled() -> bool:
     try:
         with asked_once(), get_client(sync_client=True) as client:
             state = client.read_flow_run(runtime.flow_run.id).state
-    except httpx.TransportError:
+    except (httpx.TransportError, httpx.HTTPStatusError) as error:
+        if not is_away(error):
+            raise
         return False
     return state is not None and state.type in _CANCELLED

@@ -53,7 +53,7 @@ def mark_crashed(directory: Path) -> None:
             mine = UUID(runtime.flow_run.id)
             _tag(client, mine, place(directory))
             for flow_run in _seem_alive(client, place(directory)):
-                _mark_tasks(client, flow_run)
+                mark_tasks(client, flow_run)
                 if flow_run != mine:
                     client.set_flow_run_state(flow_run, _crashed(), force=True)
 
@@ -81,7 +81,7 @@ def _seem_alive(client: SyncPrefectClient, tag: str) -> list[UUID]:
     return [each.id for each in found]
 
 
-def _mark_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:
+def mark_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:
     """Mark the tasks of a flow run that seem to be running; the caller has started none yet."""
     running = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=_SEEM_ALIVE)))
     of = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run]))

@@ -24,6 +24,8 @@ WhereItStands = Callable[[], str]
 """Says what is committed, and how to go on."""
 ASK_SECONDS = 0.5
 """Between two questions to a server that does not answer."""
+_BUSY = (429, 502, 503, 504)
+"""A server's status while it cannot answer; Prefect's has 503 for a database that is locked for too long."""
 
 
 def patience_seconds() -> float:
@@ -41,10 +43,15 @@ def patiently(call: Callable[[], T]) -> T:
         try:
             with asked_once():
                 return call()
-        except httpx.TransportError:
-            if time.monotonic() >= deadline:
+        except (httpx.TransportError, httpx.HTTPStatusError) as error:
+            if not is_away(error) or time.monotonic() >= deadline:
                 raise
             time.sleep(ASK_SECONDS)
+
+
+def is_away(error: httpx.TransportError | httpx.HTTPStatusError) -> bool:
+    """Whether a failed call means that the server is down or overloaded, and not that it refuses the call."""
+    return not isinstance(error, httpx.HTTPStatusError) or error.response.status_code in _BUSY
 
 
 @contextmanager
@@ -86,7 +93,9 @@ class Window:
         try:
             with asked_once():
                 call()
-        except httpx.TransportError:
+        except (httpx.TransportError, httpx.HTTPStatusError) as error:
+            if not is_away(error):
+                raise
             if not self._away:
                 self._progress.say(
                     f"Prefect does not answer at {_address()}; the run goes on without its page"

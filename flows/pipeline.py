@@ -40,19 +40,19 @@ P = ParamSpec("P")
 def run_pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Run all stages against the configured Prefect server, or one of this process's own."""
     stands = _stands(config, name, runtime)
-    with flow_server(runtime.home, stands), tagged(_directory(name, runtime)), cancelled_at_the_end():
+    with flow_server(runtime.home, stands), tagged(run_directory(name, runtime)), cancelled_at_the_end():
         pipeline(config, name, runtime)
 
 
 def evaluate_run(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Evaluate base, best checkpoint and teacher of a trained run."""
-    with flow_server(runtime.home, _stands(config, name, runtime)), tagged(_directory(name, runtime)):
+    with flow_server(runtime.home, _stands(config, name, runtime)), tagged(run_directory(name, runtime)):
         evaluate(config, name, runtime)
 
 
 def promote_run(config: RunConfig, name: str, runtime: Runtime, force: str | None = None) -> None:
     """Decide whether a run's best checkpoint becomes the champion; `force` is why it is to be in any case."""
-    with flow_server(runtime.home, _stands(config, name, runtime)), tagged(_directory(name, runtime)):
+    with flow_server(runtime.home, _stands(config, name, runtime)), tagged(run_directory(name, runtime)):
         promote(config, name, runtime, force)
 
 
@@ -60,34 +60,34 @@ def promote_run(config: RunConfig, name: str, runtime: Runtime, force: str | Non
 def pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
     """From the data to the champion."""
     with open_run(config, name, runtime) as run, untagged():
-        mark_crashed(_directory(name, runtime))
+        mark_crashed(run_directory(name, runtime))
         check_tracking(runtime)
         before = prepared_before(run)
-        _stage("prepare", run_prepare, run)
+        as_task("prepare", run_prepare, run)
         say_reuse(run, before)
-        _stage("precompute", run_precompute, run)
+        as_task("precompute", run_precompute, run)
         with tracking(run) as tracker:
-            _train(run, tracker)
-            _evaluate(run, tracker)
-            _promote(run, tracker)
-        _summarize(run, tracker)
+            train_rounds(run, tracker)
+            score_models(run, tracker)
+            decide_champion(run, tracker)
+        summarize(run, tracker)
 
 
 @flow(name="zppo-evaluate", flow_run_name="{name}")
 def evaluate(config: RunConfig, name: str, runtime: Runtime) -> None:
     """Evaluation alone."""
     with open_run(config, name, runtime) as run, tracking(run) as tracker, untagged():
-        _evaluate(run, tracker)
+        score_models(run, tracker)
 
 
 @flow(name="zppo-promote", flow_run_name="{name}")
 def promote(config: RunConfig, name: str, runtime: Runtime, force: str | None = None) -> None:
     """Promotion alone, asked for by a person."""
     with open_run(config, name, runtime) as run, tracking(run) as tracker, untagged():
-        _stage("promote", run_promote, run, tracker.run_id, Wish(force))
+        as_task("promote", run_promote, run, tracker.run_id, Wish(force))
 
 
-def _train(run: RunContext, tracker: MlflowTracker) -> None:
+def train_rounds(run: RunContext, tracker: MlflowTracker) -> None:
     """Every round that is not committed: its rollouts, then the GPU training task."""
     if run.committed_rounds() == run.config.rounds:
         return
@@ -97,9 +97,9 @@ def _train(run: RunContext, tracker: MlflowTracker) -> None:
         window = Window(run.progress)
         show_progress = progress_of(run.name, run.config.rounds, run.committed_rounds())
         for index in trainer.remaining():
-            _stage(f"collect {index}", trainer.collect, index)
+            as_task(f"collect {index}", trainer.collect, index)
             commit_done()
-            _stage(f"update {index}", trainer.update, index)
+            as_task(f"update {index}", trainer.update, index)
             commit_done()
             stop_if_cancelled()
             if trainer.writes_checkpoint(index):
@@ -107,17 +107,19 @@ def _train(run: RunContext, tracker: MlflowTracker) -> None:
                 window.show(partial(show_rounds, run.name, read_reports(run.store, run.paths)))
 
 
-def _evaluate(run: RunContext, tracker: MlflowTracker) -> None:
-    _stage("evaluate", run_evaluate, run)
+def score_models(run: RunContext, tracker: MlflowTracker) -> None:
+    """The evaluate stage."""
+    as_task("evaluate", run_evaluate, run)
     tracker.log_evaluation(read_evaluation(run))
 
 
-def _promote(run: RunContext, tracker: MlflowTracker) -> None:
-    _stage("promote", run_promote, run, tracker.run_id)
+def decide_champion(run: RunContext, tracker: MlflowTracker) -> None:
+    """The promote stage."""
+    as_task("promote", run_promote, run, tracker.run_id)
     run.progress.say(f"promote     {read_decision(run).reason}")
 
 
-def _summarize(run: RunContext, tracker: MlflowTracker) -> None:
+def summarize(run: RunContext, tracker: MlflowTracker) -> None:
     """The last commit of a run: its summary, in MLflow and on the flow run's page as well."""
     wait_for_server()  # a run that has its summary is finished, and does not come back to be shown as that
     run_summary(run, tracker.log_file)
@@ -140,11 +142,12 @@ def _stands(config: RunConfig, name: str, runtime: Runtime) -> WhereItStands:
     return say
 
 
-def _directory(name: str, runtime: Runtime) -> Path:
+def run_directory(name: str, runtime: Runtime) -> Path:
+    """Of a run on this machine."""
     return runtime.home / RunPaths(name).root
 
 
-def _stage(title: str, work: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:
+def as_task(title: str, work: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:
     """Run a piece of work as a Prefect task, so that it shows."""
     name = title.split(maxsplit=1)[0]
     return task(name=name, task_run_name=title, cache_policy=NO_CACHE)(work)(*args, **kwargs)

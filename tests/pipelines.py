@@ -124,7 +124,7 @@ def run_without_prefect(
         ("mark_crashed", "progress_of", "show_rounds", "show_summary", "wait_for_server"), unseen
     )
     artifacts["watch_for_cancel"] = lambda: lambda: None  # it would ask a server about a run without a flow
-    with patch.multiple(flows.pipeline, _stage=lambda _, work, *inputs: work(*inputs), **artifacts):
+    with patch.multiple(flows.pipeline, as_task=lambda _, work, *inputs: work(*inputs), **artifacts):
         flows.pipeline.pipeline.fn(config, name, machine or Runtime(home=home))
 
 

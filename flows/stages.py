@@ -1,0 +1,145 @@
+"""Each stage as a flow of its own, for deployments.
+
+A deployed flow is told what to compute; what the machine offers, and where the store is, the worker's own
+environment says. It opens the run, does its part, and lets the run go.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prefect import flow
+
+from flows.artifacts import show_decision, show_links
+from flows.cancelling import cancelled_at_the_end
+from flows.crashed import mark_crashed, untagged
+from flows.pipeline import as_task, decide_champion, run_directory, score_models, summarize, train_rounds
+from schemas.base import Name
+from schemas.config.run import RunConfig, Runtime
+from zppo.errors import InputError
+from zppo.machine import load_machine
+from zppo.runs import read_run
+from zppo.wiring.context import RunContext, open_run
+from zppo.wiring.precompute import run_precompute
+from zppo.wiring.prepare import run_prepare
+from zppo.wiring.promote import Wish, read_decision, run_promote
+from zppo.wiring.reuse import prepared_before, say_reuse
+from zppo.wiring.tracking import check_tracking, tracking
+
+HOME, MACHINE = "ZPPO_HOME", "ZPPO_MACHINE"
+"""Environment of a worker: the home of all runs, and a machine file where it is not `<home>/machine.yaml`."""
+
+
+def machine() -> Runtime:
+    """What this worker's machine offers, from its environment.
+
+    Raises:
+        InputError: The environment names no home, or the machine file is not valid.
+    """
+    home, file = os.environ.get(HOME, ""), os.environ.get(MACHINE)
+    if not Path(home).is_absolute():
+        raise InputError(
+            f"{HOME} is {home!r}; expected the absolute path of the directory that all workers share. Set it "
+            "in the worker's environment and start the worker again"
+        )
+    return load_machine(Path(home), Path(file) if file else None, None, None)
+
+
+@flow(name="zppo-prepare", flow_run_name="prepare {name}")
+def prepare(config: RunConfig, name: Name) -> None:
+    """Prepare the data of a run."""
+    with opened(config, name) as run:
+        prepare_data(run)
+
+
+@flow(name="zppo-precompute", flow_run_name="precompute {name}")
+def precompute(config: RunConfig, name: Name) -> None:
+    """Draw the teacher's responses ahead of training."""
+    with opened(config, name) as run:
+        ask_teacher(run)
+
+
+@flow(name="zppo-train", flow_run_name="train {name}")
+def train(config: RunConfig, name: Name) -> None:
+    """Train every round that is left; draws a teacher's responses first where they are missing."""
+    with cancelled_at_the_end(), opened(config, name) as run:
+        check_tracking(run.runtime)
+        prepare_data(run)
+        ask_teacher(run)
+        with tracking(run) as tracker:
+            show_links(run, tracker)
+            train_rounds(run, tracker)
+
+
+@flow(name="zppo-evaluate-run", flow_run_name="evaluate {name}")
+def evaluate(name: Name) -> None:
+    """Evaluate base, best checkpoint and teacher of a trained run."""
+    with reopened(name) as run:
+        evaluate_models(run)
+
+
+@flow(name="zppo-promote-run", flow_run_name="promote {name}")
+def promote(name: Name, force: str | None = None) -> None:
+    """Decide, against today's champion, whether a run's best checkpoint takes its place.
+
+    Args:
+        name: Of an evaluated run.
+        force: Why it is to become the champion whatever the gates say.
+    """
+    with reopened(name) as run, tracking(run) as tracker:
+        show_links(run, tracker)
+        as_task("promote", run_promote, run, tracker.run_id, Wish(force))
+        show_decision(read_decision(run))
+
+
+@contextmanager
+def opened(config: RunConfig, name: str, tagged: bool = True) -> Iterator[RunContext]:
+    """Hold a run until the block ends.
+
+    Args:
+        config: The recipe.
+        name: Of the run.
+        tagged: Tag the flow run as the one that works on the run's directory, and mark earlier ones as
+            crashed. Not for a flow that lets others work on it while it is alive.
+    """
+    runtime = machine()
+    with open_run(config, name, runtime) as run, untagged():
+        if tagged:
+            mark_crashed(run_directory(name, runtime))
+        yield run
+
+
+@contextmanager
+def reopened(name: str) -> Iterator[RunContext]:
+    """Hold a run that exists, by the recipe that it began with."""
+    with opened(read_run(machine().home, name).recipe, name) as run:
+        yield run
+
+
+def prepare_data(run: RunContext) -> None:
+    """The prepare stage, and what the run finds done."""
+    before = prepared_before(run)
+    as_task("prepare", run_prepare, run)
+    say_reuse(run, before)
+
+
+def ask_teacher(run: RunContext) -> None:
+    """The precompute stage."""
+    as_task("precompute", run_precompute, run)
+
+
+def evaluate_models(run: RunContext) -> None:
+    """The evaluate stage."""
+    with tracking(run) as tracker:
+        show_links(run, tracker)
+        score_models(run, tracker)
+
+
+def conclude(run: RunContext) -> None:
+    """The promote stage, and the summary."""
+    with tracking(run) as tracker:
+        show_links(run, tracker)
+        decide_champion(run, tracker)
+        show_decision(read_decision(run))
+    summarize(run, tracker)
