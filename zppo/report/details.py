@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from schemas.config.method import PolicyGradient
 from schemas.question import Question
 from schemas.report import StepReport
 from schemas.rollout import Candidate, Failure, Group, Prompt, Rollout, Round, ServedResponses
 from zppo.core.answers import normalise_boxed
+from zppo.errors import InputError, StoreError
 from zppo.methods.choose import choose_method
 from zppo.ports import PolicyRow
 from zppo.report.history import RunHistory
@@ -25,8 +27,16 @@ from zppo.report.series import mean_update
 from zppo.report.tokens import TokenTexts
 
 
+class UnknownQuestion(InputError):
+    """The run has no such training question, or none at all yet."""
+
+
 def question_details(history: RunHistory, ids: Iterable[str]) -> dict[str, QuestionDetail]:
-    """The lives of some questions, by id; one round is in memory at a time."""
+    """The lives of some questions, by id; one round is in memory at a time.
+
+    Raises:
+        UnknownQuestion: An id is not among the training questions.
+    """
     wanted = list(dict.fromkeys(ids))
     tokens = TokenTexts(history.checkpoint_file("tokenizer.json"))
     visits: dict[str, list[VisitDetail]] = defaultdict(list)
@@ -94,8 +104,7 @@ def audit(group: Group, rollout: Rollout, teacher_answers: Sequence[str]) -> str
 
 
 def _question(history: RunHistory, id: str, visits: Sequence[VisitDetail]) -> QuestionDetail:
-    assert history.questions is not None, "a question that was rolled out was prepared"
-    question: Question = history.questions.by_id(id)
+    question = _text(history, id)
     return QuestionDetail(
         id=id,
         source=question.source,
@@ -108,6 +117,13 @@ def _question(history: RunHistory, id: str, visits: Sequence[VisitDetail]) -> Qu
         entry_accuracy=history.lives.entry_accuracy(id),
         visits=tuple(visits),
     )
+
+
+def _text(history: RunHistory, id: str) -> Question:
+    if history.questions is not None:
+        with suppress(StoreError):
+            return history.questions.by_id(id)
+    raise UnknownQuestion(f"{history.name} has no training question {id!r}; its page lists them all")
 
 
 def _visit(

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from zppo.errors import InputError
 from zppo.report.contents import run_page
-from zppo.report.details import question_details
+from zppo.report.details import UnknownQuestion, question_details
 from zppo.report.history import RunHistory
 
 HOST = "127.0.0.1"
@@ -55,9 +55,10 @@ class LiveReport:
 
     def _question(self, id: str) -> Answer:
         self._history.refresh()
-        if id not in self._history.lives.visits:
-            return HTTPStatus.NOT_FOUND, "text/plain", b"no such question was drawn"
-        detail = question_details(self._history, [id])[id]
+        try:
+            detail = question_details(self._history, [id])[id]
+        except UnknownQuestion:
+            return HTTPStatus.NOT_FOUND, "text/plain", b"no such question"
         return HTTPStatus.OK, "application/json", detail.model_dump_json().encode()
 
 
