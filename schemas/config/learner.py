@@ -7,6 +7,16 @@ from pydantic import Field, model_validator
 from schemas.base import Config, Fraction
 
 
+class LoraConfig(Config):
+    """Low-rank adapters; checkpoints hold the merged weights, and the adapters beside them."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    """What the adapters add is scaled by `alpha / rank`."""
+    targets: tuple[str, ...] = ()
+    """Names of the linear layers that get an adapter, such as `q_proj`; none: all but the output layer."""
+
+
 class TorchLearnerConfig(Config):
     """AdamW in one process. The defaults are the paper's."""
 
@@ -36,6 +46,9 @@ class TorchLearnerConfig(Config):
     then differs, so `sampler_drift_limit` must be larger: 0.1, and more for long responses."""
     compile: bool = False
     """Fuse the layers' operations with `torch.compile`: minutes at the start, then faster on a GPU."""
+    lora: LoraConfig | None = None
+    """Train adapters in place of the weights: less memory for the optimizer, larger learning rates. Needs the
+    package peft."""
 
     @model_validator(mode="after")
     def _switches_fit(self) -> Self:

@@ -15,6 +15,7 @@ from schemas.checkpoint import LearnerState
 from zppo.errors import StoreError
 
 OPTIMIZER_FILE = "optimizer.safetensors"
+ADAPTER_FOLDER = "adapter"
 STATE_FILE = "learner.json"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 

@@ -15,8 +15,10 @@ from zppo.errors import EngineError, InputError
 from zppo.learners import checkpoint, recompute
 from zppo.learners.batching import MicroBatch, collate, micro_batches
 from zppo.learners.head import score_tokens
+from zppo.learners.lora import Lora
 from zppo.learners.model import SplitModel
 from zppo.learners.objectives import Objective
+from zppo.models.adapters import save_merged
 from zppo.models.memory import memory_explained
 from zppo.ports import MiniBatch, TrainingRow, UpdateStatistics
 
@@ -67,6 +69,7 @@ class TorchLearner:
         """
         self._model = model
         check_precision(model, config)
+        self._lora = Lora(model, config.lora) if config.lora else None
         self._split = SplitModel(model, config.compile)
         self._tokenizer = tokenizer
         self._config = config
@@ -141,9 +144,14 @@ class TorchLearner:
         return result
 
     def save(self, directory: Path) -> None:
-        """Write a checkpoint that transformers loads, the optimizer and `learner.json` beside it."""
+        """Write a checkpoint that transformers loads, the optimizer and `learner.json` beside it.
+
+        Adapters are merged into its weights, and lie in a folder of their own as well.
+        """
         directory.mkdir(parents=True, exist_ok=True)
-        self._model.save_pretrained(directory)
+        save_merged(self._model, directory)
+        if self._lora:
+            self._lora.save(directory / checkpoint.ADAPTER_FOLDER)
         self._tokenizer.save_pretrained(directory)
         checkpoint.save_optimizer(directory, self._optimizer, self._parameters, self._updates)
 
@@ -155,8 +163,11 @@ class TorchLearner:
         """
         state = checkpoint.read_state(directory, self._parameters)
         moments = checkpoint.read_optimizer(directory, self._parameters)
-        loaded = checkpoint.read_weights(directory, self._model)
-        self._model.load_state_dict(loaded.state_dict())
+        if self._lora:
+            weights = self._lora.read(directory / checkpoint.ADAPTER_FOLDER)
+        else:
+            weights = checkpoint.read_weights(directory, self._model).state_dict()
+        self._model.load_state_dict(weights, strict=self._lora is None)
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self._updates = state.updates

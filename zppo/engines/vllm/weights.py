@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from zppo.models.adapters import save_merged
+
 
 class Weights:
     """Names the current weights, and writes them down for servers when they are not on disk.
@@ -54,7 +56,7 @@ class Weights:
         directory = self._temporary.absolute() / self.name
         if self._written != directory:
             self.remove()
-            self._module.save_pretrained(directory)
+            save_merged(self._module, directory)
             self._written = directory
         return directory
 
