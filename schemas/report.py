@@ -187,3 +187,9 @@ class RoundTimings(Artifact):
     seconds: dict[str, float]
     """By phase: `collect` (all of it; within it `student`, `teacher`, `compression`, `grading`), `update`,
     `drift`, `validation`, `checkpoint`."""
+
+    @property
+    def total(self) -> float:
+        """Seconds of the phases that do not lie within another."""
+        outer = ("collect", "drift", "update", "validation", "checkpoint")
+        return sum(self.seconds.get(phase, 0.0) for phase in outer)

@@ -117,7 +117,7 @@ def status(
     home: Home = RUNS,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Show how far runs are."""
+    """Show how far runs are; of a single one the last rounds and the speed, too."""
     from zppo import runs
 
     found = [runs.status(home, each) for each in ([name] if name else runs.run_names(home))]
@@ -125,9 +125,11 @@ def status(
         for each in found:
             typer.echo(each.model_dump_json())
     elif found:
-        from zppo.display import status_text
+        from zppo.display import rounds_text, status_text
 
         typer.echo(status_text(found))
+        if name:
+            typer.echo(f"\n{rounds_text(runs.last_rounds(home, name))}")
     else:
         typer.echo(f"There are no runs under {home}. Start one with: zppo run pocket")
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 import yaml
 
 from schemas.config.run import RunConfig
+from schemas.report import RoundTimings, StepReport
 from schemas.run import RunStatus
+from zppo.core.metrics import table_rows
 from zppo.plan import Plan
 from zppo.plan.estimates import Estimate, Unit
 from zppo.progress import clock_text
@@ -20,6 +22,22 @@ def status_text(runs: Sequence[RunStatus]) -> str:
     """One line a run: how far it is and what it has reached."""
     heading = ("run", "state", "method", "student", "rounds", "left", "plain", "validation", "base", "final")
     return aligned([heading, *map(_status_row, runs)])
+
+
+def rounds_text(rounds: Sequence[tuple[StepReport, RoundTimings]]) -> str:
+    """One line a round, then how fast they were."""
+    if not rounds:
+        return "No round is committed yet."
+    seconds = [timings.total for _, timings in rounds]
+    rows = [
+        row | {"seconds": f"{spent:.1f}"}
+        for row, spent in zip(table_rows([report for report, _ in rounds]), seconds, strict=True)
+    ]
+    tokens = sum(kind.response_tokens for report, _ in rounds for kind in report.kinds)
+    speed = f"{sum(seconds) / len(rounds):.1f} s a round"
+    if sum(seconds) > 0:
+        speed += f", {tokens / sum(seconds):,.0f} tokens of rollouts a second"
+    return "\n".join([aligned([list(rows[0]), *(list(row.values()) for row in rows)]), f"Speed: {speed}."])
 
 
 def plan_text(config: RunConfig, plan: Plan) -> str:

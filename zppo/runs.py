@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from schemas.config.run import RunConfig
 from schemas.errors import explain, nearest
 from schemas.evaluation import Evaluation, Role
-from schemas.report import StepReport
+from schemas.report import RoundTimings, StepReport
 from schemas.run import RunRecord, RunState, RunStatus
 from zppo.errors import InputError, StoreError
 from zppo.layout import RESERVED, RunPaths, StudyPaths
-from zppo.stages.train import committed_rounds, read_report
+from zppo.stages.train import committed_rounds, read_report, read_timings
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import changes, identify
 from zppo.stores.local import MANIFEST, LocalStore
@@ -129,6 +129,16 @@ def status(home: Path, name: str) -> RunStatus:
         base_accuracy=_held_out(evaluation, "base"),
         student_accuracy=_held_out(evaluation, "student"),
     )
+
+
+def last_rounds(home: Path, name: str, count: int = 5) -> list[tuple[StepReport, RoundTimings]]:
+    """The last committed rounds of a run, in order."""
+    store, paths = LocalStore(home), RunPaths(name)
+    done = committed_rounds(store, paths)
+    return [
+        (read_report(store, paths, index), read_timings(store, paths, index))
+        for index in range(max(1, done - count + 1), done + 1)
+    ]
 
 
 def _validated(record: RunRecord, index: int) -> bool:

@@ -57,3 +57,17 @@ def test_a_run_of_a_study_is_resumed_by_its_study(tmp_path: Path) -> None:
         read_run_to_resume(tmp_path, "few.zppo.s0")
     assert read_run_to_resume(tmp_path, "few.s0").name == "few.s0"
     assert read_run_to_resume(tmp_path, "alone.zppo.s0").name == "alone.zppo.s0"
+
+
+def test_the_status_of_one_run_shows_its_last_rounds_and_their_speed(tmp_path: Path) -> None:
+    from tests.stories import Story
+    from zppo.display import rounds_text
+    from zppo.runs import last_rounds
+
+    Story(tmp_path)
+    assert rounds_text(last_rounds(tmp_path, "story")) == "No round is committed yet."
+    Story(tmp_path, "longer").rounds(4)
+    lines = rounds_text(last_rounds(tmp_path, "longer", 3)).splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["2", "3", "4"]
+    assert lines[0].split()[-1] == "seconds"
+    assert lines[-1].startswith("Speed: 5.1 s a round, ")

@@ -171,12 +171,11 @@ def run_head(history: RunHistory) -> Head:
         f"seed {recipe.seed}",
         f"last round committed {last.provenance.created:%Y-%m-%d %H:%M} UTC" if last else "",
     ]
-    outer = ("collect", "drift", "update", "validation", "checkpoint")
     return Head(
         name=history.name,
         state=_state(history),
         subtitle=" · ".join(part for part in parts if part),
-        round_seconds=sum(each.seconds.get(phase, 0.0) for each in history.timings for phase in outer),
+        round_seconds=sum(each.total for each in history.timings),
     )
 
 

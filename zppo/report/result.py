@@ -133,9 +133,15 @@ def _notes(evaluation: Evaluation, decision: PromotionDecision | None) -> Iterat
         yield f"For comparison, always giving one answer: {', '.join(parts)}."
     if decision is not None:
         verdict = "made champion" if decision.promoted else "not promoted"
-        rival = (
-            "the champion"
-            if decision.incumbent.role == "champion"
-            else "the base student, as there was no champion"
-        )
-        yield f"Promotion: {decision.challenger.model} was {verdict}; it met {rival}."
+        yield f"Promotion: {decision.challenger.model} was {verdict}; it met {_rival(decision)}."
+
+
+def _rival(decision: PromotionDecision) -> str:
+    whole = next((each for each in decision.differences if each.source is None), None)
+    rival = (
+        "the champion" if decision.incumbent.role == "champion" else "the base student, without a champion"
+    )
+    if whole is None:
+        return rival
+    low, high = whole.interval.low, whole.interval.high
+    return f"{rival}, with a difference of {whole.difference:+.3f} [{low:+.3f}, {high:+.3f}]"

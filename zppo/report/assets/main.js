@@ -9,10 +9,17 @@ async function detailOf(id) {
   return answer.ok ? answer.json() : null;
 }
 
+let opened = "";
+
 async function showLife() {
   const life = document.getElementById("life");
   const id = questionInAddress();
-  if (id === null) return life.replaceChildren();
+  if (id === null) {
+    life.replaceChildren();
+    document.querySelector(`button[data-id="${CSS.escape(opened)}"]`)?.focus();
+    return undefined;
+  }
+  opened = id;
   const detail = await detailOf(id);
   if (questionInAddress() !== id) return undefined;
   life.replaceChildren(...(detail ? lifeOf(detail) : notIncluded(id)));
