@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from schemas.evaluation import EvaluationAnswer
 from schemas.promotion import Contamination, Contender, PromotionDecision
 from zppo.core.promotion import decide
 
+V1 = Path(__file__).parents[2] / "golden" / "artifacts" / "v1"
 CLEAN = Contamination(test_questions=100, in_training=0, removed=7, near_threshold=0.9)
 
 
@@ -143,6 +145,18 @@ def test_a_test_question_among_the_training_questions_prevents_promotion() -> No
     new, old = _answers({"a": 60}), _answers({"a": 40})
     assert _failed(_decide(new, old, found)) == ["contamination"]
     assert _decide(new, old, found, contamination_check=False).promoted
+
+
+def test_the_later_gates_at_their_defaults_leave_the_identity_of_older_recipes_alone() -> None:
+    assert PromotionConfig().model_dump().keys() == {"registered_model", "min_gain", "max_source_loss"}
+    chosen = PromotionConfig(interval_excludes_zero=False, max_unreadable_rise=0.1, contamination_check=False)
+    assert PromotionConfig.model_validate(chosen.model_dump()) == chosen
+
+
+def test_a_decision_of_before_the_later_gates_is_read() -> None:
+    old = PromotionDecision.model_validate_json((V1 / "promotion_decision.json").read_bytes())
+    assert (old.promoted, old.contamination) == (True, None)
+    assert [gate.name for gate in old.gates] == ["comparable", "gain", "source_loss"]
 
 
 def test_every_gate_is_in_the_decision_with_its_figures() -> None:
