@@ -98,6 +98,34 @@ def test_a_version_that_does_not_exist_is_named_with_those_that_do(
         registry.resolve("models:/x@latest", model)
 
 
+def test_a_card_is_kept_beside_the_checkpoint_and_checked_when_it_is_read(
+    registry: ModelRegistry, model: str, run_id: str, tmp_path: Path, home: Path
+) -> None:
+    version = registry.register(model, _files(tmp_path, b"with card"), LINEAGE, run_id, b'{"a": 1}')
+    assert registry.card(version) == b'{"a": 1}'
+    assert len(list(registry.directory(version).iterdir())) == 2
+    for file in (home / "mlartifacts").glob("*/artifacts/model-card/*/card.json"):
+        file.write_text("{}")
+    with pytest.raises(StoreError, match=r"the card of .* is damaged"):
+        registry.card(version)
+
+
+def test_a_version_registered_without_a_card_has_none(
+    registry: ModelRegistry, model: str, run_id: str, tmp_path: Path
+) -> None:
+    assert registry.card(registry.register(model, _files(tmp_path), LINEAGE, run_id)) is None
+
+
+def test_tags_are_set_once_and_cut_to_what_the_registry_keeps(
+    registry: ModelRegistry, model: str, run_id: str, tmp_path: Path
+) -> None:
+    version = registry.register(model, _files(tmp_path), LINEAGE, run_id)
+    for _ in range(2):
+        registry.tag(version, {"decision.reason": "x" * 6000})
+        version = registry.resolve(version.reference, model)
+    assert version.tags["zppo.decision.reason"] == "x" * 5000
+
+
 def test_a_damaged_version_is_refused(
     registry: ModelRegistry, model: str, run_id: str, tmp_path: Path
 ) -> None:
