@@ -21,7 +21,6 @@ SUMMARY_BYTES = 4_000_000
 """Of the table of questions; their excerpts become shorter, and then rows are left out, to stay below."""
 DETAIL_BYTES = 5_000_000
 """Of the questions shown in full; with the rest the file stays below 10 MB."""
-EXCERPT = 120
 ROW_BYTES = 70
 """Of a row of the table besides its excerpt, roughly."""
 RELOAD_SECONDS = 4
@@ -78,16 +77,14 @@ def findings(history: RunHistory) -> tuple[Finding, ...]:
 
 def question_summaries(history: RunHistory) -> list[QuestionSummary]:
     """All training questions: those rolled out most often first, those not drawn yet last."""
-    questions = history.questions
-    if questions is None:
-        return []
-    excerpt = max(0, min(EXCERPT, SUMMARY_BYTES // max(1, len(questions)) - ROW_BYTES))
+    questions = history.headings
+    excerpt = max(0, SUMMARY_BYTES // max(1, len(questions)) - ROW_BYTES)
     lives, tau = history.lives, history.record.recipe.method.tau
     found = [
         QuestionSummary(
             id=question.id,
             source=question.source,
-            excerpt=" ".join(question.text[: 2 * excerpt].split())[:excerpt],
+            excerpt=question.excerpt[:excerpt],
             entry_accuracy=lives.entry_accuracy(question.id),
             fate=lives.fate(question.id, tau),
             visits=tuple(
@@ -95,7 +92,7 @@ def question_summaries(history: RunHistory) -> list[QuestionSummary]:
                 for v in lives.visits.get(question.id, ())
             ),
         )
-        for question in (questions[place] for place in range(len(questions)))
+        for question in questions
     ]
     return sorted(found, key=lambda question: (-len(question.visits), question.id))
 

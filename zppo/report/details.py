@@ -70,17 +70,22 @@ def round_advantages(round_: Round, history: RunHistory) -> Mapping[str, float] 
 
 
 def segments(prompt: Prompt) -> tuple[Segment, ...]:
-    """The prompt's text, with the candidates, or the hint, marked by their authors."""
-    marked: list[Segment] = []
+    """The prompt's text, with the candidates, or the hint, marked by their authors.
+
+    They are looked for from the end, where they stand: the question may hold the same words.
+    """
+    found: list[Segment] = []
     rest = prompt.text
-    for candidate in prompt.candidates or _as_candidate(prompt):
-        before, found, after = rest.partition(candidate.text)
-        if not found or not candidate.text:
-            continue
-        marked += [Segment(text=before)] if before else []
-        marked.append(Segment(text=found, author=candidate.author, correct=candidate.correct))
-        rest = after
-    return (*marked, Segment(text=rest)) if rest else tuple(marked)
+    for candidate in reversed(prompt.candidates or _as_candidate(prompt)):
+        if candidate.text and candidate.text in rest:
+            before, text, after = rest.rpartition(candidate.text)
+            found += [
+                Segment(text=after),
+                Segment(text=text, author=candidate.author, correct=candidate.correct),
+            ]
+            rest = before
+    found.append(Segment(text=rest))
+    return tuple(each for each in reversed(found) if each.text)
 
 
 def audit(group: Group, rollout: Rollout, teacher_answers: Sequence[str]) -> str:

@@ -1,11 +1,14 @@
 """A run as its report sees it: read from the store, while it runs or afterwards, and never changed."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, Self
 
 from schemas.evaluation import Evaluation
 from schemas.manifest import Manifest
 from schemas.promotion import PromotionDecision
+from schemas.question import Question
 from schemas.report import RoundTimings, StepReport, ValidationReport
 from schemas.rollout import Round
 from schemas.run import RunRecord
@@ -24,6 +27,25 @@ from zppo.stores.local import LocalStore
 from zppo.stores.locks import holder
 from zppo.stores.rounds import read_round
 from zppo.teachers.pool import RESPONSES, PoolTable
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Enough of a question to find it."""
+
+    id: str
+    source: str
+    excerpt: str
+    """The beginning of its text on one line."""
+
+    LENGTH: ClassVar[int] = 120
+
+    @classmethod
+    def of(cls, question: Question) -> Self:
+        """The heading of a question."""
+        return cls(
+            question.id, question.source, " ".join(question.text[: 2 * cls.LENGTH].split())[: cls.LENGTH]
+        )
 
 
 class RunHistory:
@@ -96,6 +118,12 @@ class RunHistory:
         """The training questions; None before the first round."""
         path = self._parent("prepare")
         return QuestionTable(self.store.file(path, "train.parquet")) if path else None
+
+    @cached_property
+    def headings(self) -> tuple[Heading, ...]:
+        """The training questions, their texts cut short; none before the first round."""
+        table = self.questions
+        return tuple(Heading.of(question) for question in table.at(range(len(table)))) if table else ()
 
     @cached_property
     def pool(self) -> PoolTable | None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests import build
 from tests.stories import Story
 from zppo.core.advantage import compute_advantages
 from zppo.report.details import question_details, round_advantages, segments
@@ -72,6 +73,19 @@ def test_the_segments_of_a_prompt_are_its_text_and_mark_every_candidate(history:
         assert "".join(part.text for part in parts) == group.prompt.text
         marked = [part.text for part in parts if part.author]
         assert marked == [candidate.text for candidate in group.prompt.candidates]
+
+
+def test_a_candidate_is_marked_where_it_stands_and_not_where_the_question_says_the_same() -> None:
+    text = "is steps right ? <candidate>steps</candidate> <candidate>steps</candidate> answer"
+    pair = (build.candidate("7", correct=True), build.candidate("8", correct=False))
+    prompt = build.group([0], kind="bcq", candidates=pair).prompt.model_copy(update={"text": text})
+    assert [(part.text, part.author) for part in segments(prompt)] == [
+        ("is steps right ? <candidate>", None),
+        ("steps", "teacher"),
+        ("</candidate> <candidate>", None),
+        ("steps", "student"),
+        ("</candidate> answer", None),
+    ]
 
 
 def test_a_life_holds_every_group_failure_and_teacher_response_of_its_visits(history: RunHistory) -> None:
