@@ -32,6 +32,8 @@ class Champions:
         self.model = model
         self._store = store
         self._registry = registry
+        self.finished: ChampionMove | None = None
+        """The move that this one finished for a process that had died, if any."""
 
     def history(self) -> list[ChampionMove]:
         """All moves so far, the oldest first."""
@@ -53,6 +55,7 @@ class Champions:
             moves = self.history()
             if moves and not self._is_marked(moves[-1]):
                 self._finish(moves[-1])
+                self.finished = moves[-1]
             yield self._registry.champion(self.model)
 
     def current(self) -> RegisteredVersion | None:

@@ -72,4 +72,5 @@ def _package_licence(distribution: str) -> str | None:
         fields = importlib.metadata.metadata(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
-    return fields.get("License-Expression") or fields.get("License")
+    named = (fields[name] for name in ("License-Expression", "License") if name in fields)
+    return next(named, None)

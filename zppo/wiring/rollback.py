@@ -28,6 +28,9 @@ def roll_back(runtime: Runtime, model: str, to: str | None, reason: str) -> Cham
     registry = open_registry(runtime)
     champions = Champions(LocalStore(runtime.home), registry, model)
     with champions.turn() as champion:
+        begun = champions.finished
+        if begun is not None and (begun.kind, begun.reason) == ("rollback", reason):
+            return begun  # the same command, killed the first time
         if champion is None:
             raise InputError(f"the registered model {model!r} has no champion to go back from")
         history = champions.history()

@@ -86,6 +86,22 @@ def test_whoever_comes_next_finishes_a_move_that_died_in_between(
     assert len(registry.champions.history()) == 3
 
 
+def test_a_rollback_that_is_repeated_after_it_died_goes_back_once(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    registry.promote(registry.versions.resolve(_reference(3), MODEL))
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelRegistry, "crown", die)
+        with pytest.raises(KeyboardInterrupt):
+            _back(registry)
+    assert _back(registry) == registry.champion() == _reference(2)
+    assert len(registry.champions.history()) == 4
+    assert _back(registry) == _reference(1)
+
+
 def test_a_finished_move_does_not_undo_what_somebody_did_by_other_means(registry: Registry) -> None:
     registry.versions.crown(registry.versions.resolve(_reference(3), MODEL))
     current = registry.champions.current()
