@@ -1,6 +1,7 @@
 """Who is champion, over three runs that share one registry."""
 
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,17 @@ from schemas.promotion import PromotionDecision
 from tests.pipelines import recipe, run_without_prefect
 from zppo.errors import InputError
 from zppo.layout import RunPaths
+from zppo.progress import Lines
 from zppo.runs import read_run
 from zppo.stores.local import LocalStore
 from zppo.tracking.registry import ModelRegistry, RegisteredVersion
+from zppo.wiring.champions import Champions
+from zppo.wiring.context import open_run
+from zppo.wiring.promote import Wish, run_promote
+from zppo.wiring.pull import pull
 from zppo.wiring.registry import open_registry
+from zppo.wiring.rollback import roll_back
+from zppo.wiring.tracking import tracking
 
 MODEL = "zppo-student"
 SHORT = ("rounds=1", "method={type: grpo, group_size: 4, iterations: 2}", "teacher={type: none}")
@@ -30,6 +38,16 @@ class Home:
         """A run of one round to its decision."""
         run_without_prefect(recipe(self.path, *SHORT, *overrides), self.path, name)
         return self.decision(name)
+
+    def ask(self, name: str, *overrides: str, force: str | None = None) -> str:
+        """A person asks for the promotion of a finished run; what they are told."""
+        said, config = StringIO(), recipe(self.path, *SHORT, *overrides)
+        with (
+            open_run(config, name, Runtime(home=self.path), Lines(said)) as run,
+            tracking(run) as tracker,
+        ):
+            run_promote(run, tracker.run_id, Wish(force))
+        return said.getvalue()
 
     def decision(self, name: str) -> PromotionDecision:
         """Of a finished run."""
@@ -75,6 +93,48 @@ def test_a_challenger_that_beats_the_champion_becomes_it_also_after_a_crash_in_b
     decision = home.decision("strong")
     assert (decision.promoted, decision.incumbent.model) == (True, f"models:/{MODEL}/1")
     assert home.champion() == f"models:/{MODEL}/2"
+
+
+def test_a_person_sees_every_gate_and_who_is_champion(home: Home) -> None:
+    said = home.ask("weak", "promotion.min_gain=0.9")
+    assert f"models:/{MODEL}/1 against the champion models:/{MODEL}/2" in said
+    assert "  FAILED  gain " in said
+    assert "  passed  contamination  0 of 16 test questions are among the training questions" in said
+    assert f"the champion models:/{MODEL}/2 stays; --force --reason TEXT overrules the gates" in said
+    assert home.champion() == f"models:/{MODEL}/2"
+    said = home.ask("strong", "student.model=pocket/teacher")
+    assert f"models:/{MODEL}/2 is the champion already; nothing was changed" in said
+
+
+def test_a_person_overrules_the_gates_with_a_reason_that_is_kept(home: Home) -> None:
+    said = home.ask("weak", "promotion.min_gain=0.9", force="the other is slow")
+    assert f"models:/{MODEL}/1 is the champion now (before: models:/{MODEL}/2" in said
+    assert home.champion() == f"models:/{MODEL}/1"
+    last = Champions(LocalStore(home.path), home.registry, MODEL).history()[-1]
+    assert (last.kind, last.reason) == ("forced", "the other is slow")
+    assert last.decision is not None
+    assert not last.decision.promoted
+    assert roll_back(Runtime(home=home.path), MODEL, None, "it is not").version == f"models:/{MODEL}/2"
+
+
+def test_a_version_that_was_rolled_back_comes_back_only_when_somebody_insists(home: Home) -> None:
+    roll_back(Runtime(home=home.path), MODEL, "1", "wrong in production")
+    run_without_prefect(recipe(home.path, *SHORT, "student.model=pocket/teacher"), home.path, "strong")
+    assert home.champion() == f"models:/{MODEL}/1"
+    said = home.ask("strong", "student.model=pocket/teacher")
+    assert "was rolled back (wrong in production), and its evaluation is the same" in said
+    assert home.champion() == f"models:/{MODEL}/1"
+    home.ask("strong", "student.model=pocket/teacher", force="repaired")
+    assert home.champion() == f"models:/{MODEL}/2"
+
+
+def test_a_pulled_student_has_a_card_that_its_run_filled_in(home: Home, tmp_path: Path) -> None:
+    pulled = pull(Runtime(home=home.path), "champion", MODEL, tmp_path / "out")
+    card = (pulled.directory / "README.md").read_text()
+    assert "| held out | 1.000 [1.000, 1.000], n = 8 | 1.000 [1.000, 1.000], n = 8 |" in card
+    assert "post-trained from `pocket/teacher` by `grpo`" in card
+    assert "rolled back: wrong in production" in card
+    assert "license: apache-2.0" in card
 
 
 def test_student_champion_is_pinned_to_the_version_of_that_moment(home: Home) -> None:
