@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -206,5 +207,7 @@ def _judge(answer: Answer, home: Path, reference: Reference) -> Outcome:
 
 def _pytest(name: str) -> str | None:
     command = [sys.executable, "-m", "pytest", "-q", "-m", "", f"tests/faults/{name}.py"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # The harness's own Prefect home would stand above those that the tests choose.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else "\n".join(done.stdout.splitlines()[-20:])
