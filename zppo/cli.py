@@ -15,6 +15,7 @@ from zppo.errors import InputError, ZppoError
 from zppo.makers import pocket_app, schema_app
 from zppo.operators import register
 from zppo.options import RUNS, Device, Home, Machine, Name, Overrides, Recipe, Threads, runtime_of
+from zppo.planning import check
 from zppo.reporting import report
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(schema_app, name="schema")
 app.add_typer(pocket_app, name="pocket")
 app.command()(report)
+app.command()(check)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -132,25 +134,6 @@ def status(
             typer.echo(f"\n{rounds_text(runs.last_rounds(home, name))}")
     else:
         typer.echo(f"There are no runs under {home}. Start one with: zppo run pocket")
-
-
-@app.command()
-def check(
-    recipe: Recipe,
-    overrides: Overrides = None,
-    tflops: Annotated[float, typer.Option(help="Sustained speed in TFLOP/s for the time estimate.")] = 0.02,
-) -> None:
-    """Validate a recipe and print its plan: tokens, memory, disk and time. Loads no model."""
-    from zppo.display import plan_text
-    from zppo.plan import find_shape, make_plan
-    from zppo.plan.references import check_references
-    from zppo.recipes import load_recipe
-
-    config = load_recipe(recipe, overrides or ())
-    check_references(config)
-    teacher = find_shape(config.teacher.model) if config.teacher.type == "model" else None
-    plan = make_plan(config, find_shape(config.student), teacher, tflops * 1e12)
-    typer.echo(plan_text(config, plan))
 
 
 @app.command()

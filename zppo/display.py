@@ -1,21 +1,17 @@
-"""Runs and plans as text for the terminal."""
+"""Runs and waste as text for the terminal."""
 
 import math
 from collections.abc import Iterable, Sequence
 
-import yaml
-
-from schemas.config.run import RunConfig
 from schemas.report import RoundTimings, StepReport
 from schemas.run import RunStatus
 from zppo.core.metrics import table_rows
-from zppo.plan import Plan
-from zppo.plan.estimates import Estimate, Unit
+from zppo.plan.estimates import Unit
 from zppo.progress import clock_text
 from zppo.waste import Findings, Waste
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
-_UNITS = {"tokens": "", "bytes": "B", "FLOP": "FLOP"}
+_UNITS: dict[Unit, str] = {"tokens": "", "bytes": "B", "FLOP": "FLOP"}
 
 
 def status_text(runs: Sequence[RunStatus]) -> str:
@@ -40,25 +36,6 @@ def rounds_text(rounds: Sequence[tuple[StepReport, RoundTimings]]) -> str:
     return "\n".join([aligned([list(rows[0]), *(list(row.values()) for row in rows)]), f"Speed: {speed}."])
 
 
-def plan_text(config: RunConfig, plan: Plan) -> str:
-    """The resolved recipe, then every estimate with its arithmetic, and the totals."""
-    sections = (
-        ("Tokens of a round", plan.round_tokens),
-        ("Tokens besides the rounds", plan.run_tokens),
-        ("Memory", plan.memory),
-        ("Disk", plan.disk),
-        ("Compute", plan.compute),
-    )
-    return "\n".join(
-        [
-            yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=100),
-            "Estimates: upper bounds, every response at its limit.",
-            *(f"\n{title}\n{_estimates_text(estimates)}" for title, estimates in sections if estimates),
-            *(f"\n{note}" for note in plan.notes),
-        ]
-    )
-
-
 def waste_text(found: Findings) -> str:
     """What would go, why, and the bytes that each removal frees; then what was left alone."""
     rows = [(f"{each.size.freed:,}", each.path, _why(each)) for each in found.waste]
@@ -80,7 +57,9 @@ def removed_text(removed: Findings) -> str:
 def amount(value: float, unit: Unit) -> str:
     """A figure with three digits and a decimal prefix, or a length of time."""
     if unit == "seconds":
-        return clock_text(value) if value < 48 * 3600 else f"{value / 86400:,.0f} days"
+        return clock_text(value) if value < 48 * 3600 else f"{value / 86400:,.1f} days"
+    if unit == "money":
+        return f"{value:,.2f}"
     power = min(len(_PREFIXES) - 1, int(math.log10(max(value, 1))) // 3)
     return f"{value / 1000**power:.3g} {_PREFIXES[power]}{_UNITS[unit]}".rstrip()
 
@@ -108,14 +87,6 @@ def _why(waste: Waste) -> str:
 def _directories(found: Findings) -> str:
     count = len(found.waste)
     return f"{count:,} {'directory' if count == 1 else 'directories'}"
-
-
-def _estimates_text(estimates: Sequence[Estimate]) -> str:
-    rows = [(f"  {item.what}", amount(item.value, item.unit), f"= {item.how}") for item in estimates]
-    units = {item.unit for item in estimates}
-    if len(rows) > 1 and len(units) == 1:
-        rows.append(("  total", amount(sum(item.value for item in estimates), units.pop()), ""))
-    return aligned(rows)
 
 
 def _accuracy(value: float | None) -> str:

@@ -1,19 +1,24 @@
-"""What a recipe will cost, by arithmetic alone: no model is loaded, every response is taken at its limit.
+"""What a recipe will cost, by arithmetic alone: no model is loaded.
 
-The figures are upper bounds; each shows how it was computed.
+Every response is taken at its limit, unless the user says how long they are expected to be: then tokens,
+disk, compute, time and money are expectations, and memory still is a bound. Each figure shows its arithmetic.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from schemas.config.method import WithTeacher
 from schemas.config.models import ModelConfig
 from schemas.config.run import RunConfig
-from schemas.config.teacher import ModelTeacher
 from zppo.models.shapes import ModelShape, committed_shape, directory_shape
-from zppo.plan import resources, tokens
+from zppo.plan import resources, timing, tokens, writers
+from zppo.plan.compute import Tokens
 from zppo.plan.estimates import Estimate
+from zppo.plan.fitting import verdicts
+from zppo.plan.hardware import Hardware
+from zppo.plan.lengths import Expected, Lengths, find_lengths
+from zppo.plan.load import make_load
+from zppo.plan.notes import notes
+from zppo.plan.samplers import student_sampler, teacher_sampler
 
 
 @dataclass(frozen=True)
@@ -21,13 +26,24 @@ class Plan:
     """The estimates of one recipe."""
 
     round_tokens: tuple[Estimate, ...]
-    """Of one round."""
+    """The student's, of one round."""
     run_tokens: tuple[Estimate, ...]
-    """Of everything before, between and after the rounds."""
+    """The student's, of everything before, between and after the rounds."""
+    teacher_tokens: tuple[Estimate, ...] = ()
+    """Of the whole run, as for the judge."""
+    judge_tokens: tuple[Estimate, ...] = ()
     memory: tuple[Estimate, ...] = ()
     """Held at the same time in the training process; activations and cache peak in turn."""
+    server_memory: tuple[Estimate, ...] = ()
+    """Of each vLLM server."""
     disk: tuple[Estimate, ...] = ()
     compute: tuple[Estimate, ...] = ()
+    traffic: tuple[Estimate, ...] = ()
+    """Read from memory to sample, where its bandwidth is known."""
+    time: tuple[Estimate, ...] = ()
+    money: tuple[Estimate, ...] = ()
+    fits: tuple[str, ...] = ()
+    """Verdicts on each device, where its memory is known."""
     notes: tuple[str, ...] = ()
 
 
@@ -39,62 +55,60 @@ def find_shape(config: ModelConfig) -> ModelShape | None:
 
 
 def make_plan(
-    config: RunConfig, student: ModelShape | None, teacher: ModelShape | None, flop_per_second: float
+    config: RunConfig,
+    student: ModelShape | None,
+    teacher: ModelShape | None,
+    hardware: Hardware | None = None,
+    expected: Expected | None = None,
 ) -> Plan:
     """The plan of a recipe.
 
     Args:
         config: The resolved recipe.
-        student: Shape of the student; without it only tokens are estimated.
+        student: Shape of the student; without it only tokens and the endpoints' charges are estimated.
         teacher: Shape of the teacher where it is a model and its shape is known.
-        flop_per_second: Sustained speed of the machine.
+        hardware: What it is to run on; one slow device of unknown memory where it is not said.
+        expected: Mean lengths in place of the limits.
     """
-    of_round = tuple(tokens.of_round(config))
-    of_run = tuple(tokens.of_run(config))
-    notes = tuple(_notes(config, student, teacher))
+    lengths = find_lengths(config, expected or Expected())
+    of_round, of_run = tokens.of_round(config, lengths), tokens.of_run(config, lengths)
+    taught = writers.teacher(config, lengths)
+    judged = writers.judge(config, lengths, of_run, taught)
+    charged = tuple(writers.money(config, taught, judged))
+    said = tuple(notes(config, student, teacher))
+    plan = Plan(of_round.lines, of_run.lines, taught.lines, judged.lines, money=charged, notes=said)
     if student is None:
-        return Plan(of_round, of_run, notes=notes)
-    work = tuple(resources.compute(config, student, teacher, of_round, of_run))
-    return Plan(
-        round_tokens=of_round,
-        run_tokens=of_run,
-        memory=tuple(resources.memory(config, student, teacher)),
-        disk=tuple(resources.disk(config, student, of_round, of_run)),
-        compute=(*work, _time(work, flop_per_second)),
-        notes=notes,
+        return plan
+    work = Tokens(of_round, of_run, taught, judged)
+    return _with_resources(plan, config, student, teacher, work, lengths, hardware or Hardware())
+
+
+def _with_resources(
+    plan: Plan,
+    config: RunConfig,
+    student: ModelShape,
+    teacher: ModelShape | None,
+    work: Tokens,
+    lengths: Lengths,
+    hardware: Hardware,
+) -> Plan:
+    """The plan with what needs the models' shapes."""
+    samplers = (
+        student_sampler(config, student, lengths, hardware),
+        teacher_sampler(config, teacher, lengths, hardware),
     )
-
-
-def _time(work: Sequence[Estimate], flop_per_second: float) -> Estimate:
-    total = sum(estimate.value for estimate in work)
-    how = f"{total:.2e} FLOP / {flop_per_second:.2e} FLOP/s"
-    return Estimate("time", total / flop_per_second, "seconds", how)
-
-
-def _notes(config: RunConfig, student: ModelShape | None, teacher: ModelShape | None) -> Iterable[str]:
-    if student is None:
-        yield (
-            f"The shape of {config.student.model} is not known without the network, so memory, disk and "
-            "compute are left out; name a local directory to see them."
-        )
-    if teacher is None and isinstance(config.teacher, ModelTeacher):
-        yield (
-            f"The shape of {config.teacher.model.model} is not known without the network: the teacher's "
-            "memory and compute are left out."
-        )
-    if tokens.train_questions(config.data) is None:
-        yield (
-            "The recipe does not say how many training questions the data has: one pass of the rounds, "
-            f"{tokens.pool_questions(config):,}, is assumed."
-        )
-    pooled, method = config.teacher, config.method
-    if isinstance(pooled, ModelTeacher) and isinstance(method, WithTeacher):
-        if pooled.only_hard:
-            yield "teacher.only_hard: the pool above is the most; it shrinks to the share of hard questions."
-        else:
-            pool = pooled.visits * method.teacher_group_size * pooled.max_response_tokens
-            base = method.group_size * config.sampling.max_response_tokens
-            yield (
-                "teacher.only_hard would save the pool's tokens for every easy question "
-                f"({pool:,} at most) at {base:,} student tokens a question."
-            )
+    served = (sampler for sampler in samplers if sampler is not None)
+    memory = tuple(resources.memory(config, student, teacher))
+    load = make_load(config, *samplers, work, lengths)
+    seconds = tuple(timing.times(load.phases(hardware), hardware))
+    return replace(
+        plan,
+        memory=memory,
+        server_memory=tuple(part for sampler in served for part in sampler.memory()),
+        disk=tuple(resources.disk(config, student, work.round, work.teacher)),
+        compute=load.compute,
+        traffic=load.traffic if hardware.bytes_per_second is not None else (),
+        time=seconds,
+        money=(*timing.price(seconds[-1].value, hardware), *plan.money),
+        fits=tuple(verdicts(memory, *samplers)),
+    )

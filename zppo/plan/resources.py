@@ -1,14 +1,13 @@
-"""Memory, disk and floating-point operations of a recipe."""
+"""Memory of the training process, and disk, of a recipe."""
 
 from collections.abc import Iterable
 
-from schemas.config.method import OffPolicy, OnPolicy
 from schemas.config.models import TransformersEngineConfig
 from schemas.config.run import RunConfig
 from schemas.config.teacher import ModelTeacher
 from zppo.models import size
 from zppo.models.shapes import ModelShape, TextShape
-from zppo.plan.estimates import Estimate, product
+from zppo.plan.estimates import Estimate, Work, product, total
 
 BYTES = {"float32": 4, "bfloat16": 2}
 ROLLOUT_TOKEN_BYTES = 12
@@ -41,12 +40,17 @@ def memory(config: RunConfig, student: ModelShape, teacher: ModelShape | None) -
     if isinstance(config.engine, TransformersEngineConfig):
         yield from _cache(config, config.engine, shape)
     if teacher is not None and isinstance(config.teacher, ModelTeacher):
-        stored = ("parameters", size.parameter_count(teacher.text))
-        yield product("teacher weights", "bytes", stored, ("bytes", _held_bytes(config.teacher, teacher)))
-        if isinstance(config.teacher.engine, TransformersEngineConfig):
-            most = ("teacher.engine.max_batch_tokens", config.teacher.engine.max_batch_tokens)
-            each = size.cache_bytes_per_token(teacher.text, BYTES[config.teacher.model.dtype])
-            yield product("teacher's key-value cache", "bytes", most, ("bytes a token", each))
+        yield from _teacher(config.teacher, teacher)
+
+
+def _teacher(config: ModelTeacher, shape: ModelShape) -> Iterable[Estimate]:
+    """What a teacher in the training process holds; one that vLLM serves is elsewhere."""
+    if isinstance(config.engine, TransformersEngineConfig):
+        stored = ("parameters", size.parameter_count(shape.text))
+        yield product("teacher weights", "bytes", stored, ("bytes", held_bytes(config, shape)))
+        most = ("teacher.engine.max_batch_tokens", config.engine.max_batch_tokens)
+        each = size.cache_bytes_per_token(shape.text, BYTES[config.model.dtype])
+        yield product("teacher's key-value cache", "bytes", most, ("bytes a token", each))
 
 
 def _cache(config: RunConfig, engine: TransformersEngineConfig, shape: TextShape) -> Iterable[Estimate]:
@@ -60,16 +64,13 @@ def _cache(config: RunConfig, engine: TransformersEngineConfig, shape: TextShape
         yield product("recurrent state", "bytes", ("sequences", together), ("bytes a sequence", state))
 
 
-def disk(
-    config: RunConfig, student: ModelShape, round_tokens: Iterable[Estimate], run_tokens: Iterable[Estimate]
-) -> Iterable[Estimate]:
+def disk(config: RunConfig, student: ModelShape, of_round: Work, taught: Work) -> Iterable[Estimate]:
     """What a finished run leaves, before compression."""
-    responses = sum(item.value for item in round_tokens if item.what.endswith("responses"))
     yield product(
         "rounds",
         "bytes",
         ("rounds", config.rounds),
-        ("response tokens", responses),
+        ("response tokens", total(of_round.responses)),
         ("bytes a token", ROLLOUT_TOKEN_BYTES),
     )
     kept = config.checkpoints.keep_last + config.checkpoints.keep_best + 1
@@ -81,46 +82,10 @@ def disk(
         ("parameters", size.parameter_count(student.text)),
         ("bytes", BYTES[config.student.dtype]),
     )
-    pool = sum(item.value for item in run_tokens if item.what == "teacher pool")
-    if pool:
+    if pool := taught.response("pool: responses"):
         yield product("teacher pool", "bytes", ("tokens", pool), ("bytes of text a token", 4))
 
 
-def compute(
-    config: RunConfig,
-    student: ModelShape,
-    teacher: ModelShape | None,
-    round_tokens: Iterable[Estimate],
-    run_tokens: Iterable[Estimate],
-) -> Iterable[Estimate]:
-    """A backward pass costs two forward passes; attention scores are left out."""
-    tokens = {estimate.what: estimate.value for estimate in (*round_tokens, *run_tokens)}
-    prompts = sum(value for what, value in tokens.items() if what.endswith("prompts"))
-    responses = sum(value for what, value in tokens.items() if what.endswith("responses"))
-    rounds = ("rounds", config.rounds)
-    forward = size.forward_flops(student.text)
-    per_token = ("FLOP a token", forward)
-    # A group shares its prompt when it is sampled; each of its rollouts has it in the update.
-    yield product("student rollouts", "FLOP", rounds, ("tokens a round", prompts + responses), per_token)
-    rows = config.method.group_size * prompts + responses
-    passes = ("forward passes' worth", 4 if config.learner.gradient_checkpointing else 3)
-    yield product("updates", "FLOP", rounds, ("tokens a round", rows), passes, per_token)
-    held_out = tokens["validation"] + tokens["evaluation"]
-    yield product("validation and evaluation", "FLOP", ("tokens", held_out), per_token)
-    if "finding the hard questions" in tokens:
-        yield product(
-            "finding the hard questions", "FLOP", ("tokens", tokens["finding the hard questions"]), per_token
-        )
-    if teacher is not None:
-        asked = tokens.get("teacher pool", 0) + tokens.get("evaluation of the teacher", 0)
-        asked += config.rounds * tokens.get("teacher summaries", 0)
-        if isinstance(config.method, OffPolicy | OnPolicy):
-            asked += config.rounds * rows
-        yield product(
-            "teacher", "FLOP", ("tokens", asked), ("FLOP a token", size.forward_flops(teacher.text))
-        )
-
-
-def _held_bytes(config: ModelTeacher, shape: ModelShape) -> float:
+def held_bytes(config: ModelTeacher, shape: ModelShape) -> float:
     """Bytes of a weight in memory: quantised weights stay as they are stored."""
     return shape.weight_bytes if shape.weight_bytes < BYTES["bfloat16"] else BYTES[config.model.dtype]

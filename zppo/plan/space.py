@@ -28,7 +28,7 @@ def check_space(runs: Sequence[RunConfig], home: Path) -> str:
     Raises:
         InputError: The checkpoints that they keep, whose size is known, exceed what is free at `home`.
     """
-    disk = _together([make_plan(run, find_shape(run.student), None, 1.0).disk for run in runs])
+    disk = _together([make_plan(run, find_shape(run.student), None).disk for run in runs])
     existing = next(path for path in (home.absolute(), *home.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     most = sum(estimate.value for estimate in disk)

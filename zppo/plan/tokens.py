@@ -1,13 +1,12 @@
-"""Tokens of a recipe, every response at its limit."""
-
-from collections.abc import Iterable
+"""Tokens that the student reads and writes; those of the teacher and of the judge are in `writers`."""
 
 from schemas.config.data import DataConfig, PocketSource, ReasoningGymSource, SourceConfig
-from schemas.config.method import Augmentation, Hint, Reformulation, Replay, WithTeacher
+from schemas.config.method import Augmentation, Replay
 from schemas.config.run import RunConfig
-from schemas.config.teacher import ModelTeacher, NoTeacher
+from schemas.config.teacher import NoTeacher
 from zppo.core.compose import share
-from zppo.plan.estimates import Estimate, Factor, product
+from zppo.plan.estimates import Factor, Work, asked
+from zppo.plan.lengths import Lengths
 
 
 def train_questions(data: DataConfig) -> int | None:
@@ -20,68 +19,54 @@ def train_questions(data: DataConfig) -> int | None:
     return left if data.max_train is None else min(left, data.max_train)
 
 
-def of_round(config: RunConfig) -> Iterable[Estimate]:
+def replayed(config: RunConfig) -> int:
+    """Questions from the replay buffer in a round, at most."""
+    method = config.method
+    return share(method.replay_fraction, config.questions_per_round) if isinstance(method, Replay) else 0
+
+
+def helped(config: RunConfig) -> int:
+    """Prompts besides the plain ones in a round, at most."""
+    method = config.method
+    if not isinstance(method, Augmentation):
+        return 0
+    return share(method.augment_fraction, config.questions_per_round)
+
+
+def of_round(config: RunConfig, lengths: Lengths) -> Work:
     """Of one round."""
-    new, method, limit = config.questions_per_round, config.method, config.sampling
-    replayed = share(method.replay_fraction, new) if isinstance(method, Replay) else 0
-    questions = ("new + replayed", new + replayed)
-    rollouts, response = ("group_size", method.group_size), ("max_response_tokens", limit.max_response_tokens)
-    yield _tokens("plain prompts", questions, ("max_prompt_tokens", limit.max_prompt_tokens))
-    yield _tokens("plain responses", questions, rollouts, response)
-    if isinstance(method, Augmentation):
-        prompts = ("prompts", share(method.augment_fraction, new))
-        yield _tokens("hard questions' prompts", prompts, _longest(config, method))
-        yield _tokens("hard questions' responses", prompts, rollouts, response)
-        if isinstance(method, Reformulation) and method.compression.type == "teacher":
-            summary = ("compression.max_tokens", method.compression.max_tokens)
-            yield _tokens("teacher summaries", prompts, rollouts, summary)
+    questions = ("new + replayed", config.questions_per_round + replayed(config))
+    rollouts = ("group_size", config.method.group_size)
+    work = asked("plain", (questions, lengths.prompt), (questions, rollouts, lengths.response))
+    if more := helped(config):
+        prompts = ("prompts", more)
+        work += asked("hard", (prompts, lengths.helped), (prompts, rollouts, lengths.response))
+    return work
 
 
-def _longest(config: RunConfig, method: Augmentation) -> Factor:
-    """The longest prompt that a hard question can get besides the plain one."""
-    prompt = config.sampling.max_prompt_tokens
-    if isinstance(method, Reformulation):
-        size = prompt + config.method.group_size * method.compression.max_tokens
-        return "max_prompt_tokens + group_size * compression.max_tokens", size
-    if isinstance(method, Hint):
-        return "max_prompt_tokens + max_hint_tokens", prompt + method.max_hint_tokens
-    return "max_prompt_tokens", prompt
-
-
-def of_run(config: RunConfig) -> Iterable[Estimate]:
+def of_run(config: RunConfig, lengths: Lengths) -> Work:
     """Of everything before, between and after the rounds."""
-    teacher, evaluation, method = config.teacher, config.evaluation, config.method
-    questions = pool_questions(config)
-    if isinstance(teacher, ModelTeacher) and isinstance(method, WithTeacher):
-        yield _tokens(
-            "teacher pool",
-            ("training questions", questions),
-            ("visits", teacher.visits),
-            ("teacher_group_size", method.teacher_group_size),
-            ("max_response_tokens", teacher.max_response_tokens),
+    work = Work()
+    if not isinstance(config.teacher, NoTeacher) and config.teacher.only_hard:
+        questions = ("training questions", pool_questions(config))
+        rollouts = ("group_size", config.method.group_size)
+        work += asked(
+            "finding the hard", (questions, lengths.prompt), (questions, rollouts, lengths.response)
         )
-    if not isinstance(teacher, NoTeacher) and teacher.only_hard:
-        yield _tokens(
-            "finding the hard questions",
-            ("training questions", questions),
-            ("group_size", method.group_size),
-            ("max_response_tokens", config.sampling.max_response_tokens),
-        )
-    yield _tokens(
-        "validation",
+    validation = (
         ("checkpoints", -(-config.rounds // config.checkpoints.every)),
         ("questions", config.validation.max_questions),
-        ("samples", config.validation.samples),
-        ("max_response_tokens", evaluation.decoding.max_response_tokens),
     )
-    asked = (
-        ("questions", _test_questions(config)),
-        ("samples", evaluation.samples),
-        ("max_response_tokens", evaluation.decoding.max_response_tokens),
-    )
-    yield _tokens("evaluation", ("base and best checkpoint", 2), *asked)
-    if isinstance(teacher, ModelTeacher) and evaluation.teacher:
-        yield _tokens("evaluation of the teacher", *asked)
+    samples = ("samples", config.validation.samples)
+    work += asked("validation", (*validation, lengths.prompt), (*validation, samples, lengths.evaluation))
+    return work + evaluation(config, lengths, "evaluation", ("base and best checkpoint", 2))
+
+
+def evaluation(config: RunConfig, lengths: Lengths, what: str, *times: Factor) -> Work:
+    """The held-out questions answered so many times."""
+    questions = ("questions", _test_questions(config))
+    samples = ("samples", config.evaluation.samples)
+    return asked(what, (*times, questions, lengths.prompt), (*times, questions, samples, lengths.evaluation))
 
 
 def pool_questions(config: RunConfig) -> int:
@@ -103,7 +88,3 @@ def _most(source: SourceConfig) -> int | None:
     made = source.count if isinstance(source, PocketSource | ReasoningGymSource) else None
     bounds = [bound for bound in (made, source.max_questions) if bound is not None]
     return min(bounds, default=None)
-
-
-def _tokens(what: str, *factors: Factor) -> Estimate:
-    return product(what, "tokens", *factors)
