@@ -1,9 +1,9 @@
 """The cases of the fault harness: which there are, and what it takes to survive one."""
 
 import json
+import os
 import random
 import shutil
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
