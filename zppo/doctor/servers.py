@@ -96,13 +96,10 @@ def check_mlflow(uri: str) -> list[Finding]:
     try:
         connect(uri)
     except ZppoError as error:
-        return [
-            Finding(
-                check="MLflow",
-                level="problem",
-                found=str(error),
-                todo="if it answers 403, add the name in its address to its MLFLOW_SERVER_ALLOWED_HOSTS, "
-                "if 401, set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-            )
-        ]
+        why = without_password(str(error.__cause__ or error).rpartition("Caused by ")[2].removesuffix(")"))
+        todo = (
+            "start it, or unset MLFLOW_TRACKING_URI for a database in the home; on a 403 add the name in its "
+            "address to its MLFLOW_SERVER_ALLOWED_HOSTS; on a 401 set MLFLOW_TRACKING_USERNAME and _PASSWORD"
+        )
+        return [Finding(check="MLflow", level="problem", found=f"no MLflow at {place}: {why}", todo=todo)]
     return [Finding(check="MLflow", level="ok", found=f"{place} answers")]
