@@ -50,12 +50,12 @@ class Registry:
         return move
 
 
-def open_test_registry(home: Path, database: Path) -> Registry:
-    """An empty one on a copy of an empty database."""
+def open_test_registry(home: Path, database: Path, artifacts: str | None = "mlartifacts") -> Registry:
+    """An empty one on a copy of an empty database, or on the server that the environment names."""
     home.mkdir(parents=True, exist_ok=True)
     shutil.copy(database, home / "mlflow.db")
     runtime = Runtime(home=home)
-    tracker = MlflowTracker(mlflow_uri(runtime), home / "mlartifacts", print)
+    tracker = MlflowTracker(mlflow_uri(runtime), home / artifacts if artifacts else None, print)
     tracker.start(TrackedRun("a", "key", {}))
     versions = open_registry(runtime)
     return Registry(runtime, versions, Champions(LocalStore(home), versions, MODEL), tracker.run_id)

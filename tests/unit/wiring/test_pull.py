@@ -1,12 +1,15 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from schemas.config.models import DecodingConfig
+from schemas.config.run import Runtime
 from schemas.evaluation import Interval
 from schemas.promotion import AccuracyFact, DataFact, ModelFact, RegisteredCard
+from tests.mlflow_servers import free_port, mlflow_server
 from tests.unit.wiring.registries import LINEAGE, MODEL, Registry, open_test_registry, small_files
 from zppo.errors import InputError, StoreError
 from zppo.models.loading import checkpoint_files
@@ -110,6 +113,24 @@ def test_damaged_files_are_never_revealed(tmp_path: Path, mlflow_database: Path,
     with pytest.raises(StoreError, match="is damaged"):
         pull(registry.runtime, "1", MODEL, tmp_path / "out")
     assert not list(tmp_path.glob("*out*"))
+
+
+@pytest.mark.deploy
+def test_a_version_is_pulled_from_a_tracking_server_on_another_home(
+    tmp_path: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, port = tmp_path / "server", free_port()
+    served.mkdir()
+    shutil.copy(mlflow_database, served / "mlflow.db")
+    with mlflow_server(served, port):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        registry = open_test_registry(tmp_path / "home", mlflow_database, None)
+        registry.promote(registry.register(checkpoint_files(POCKET), CARD.model_dump_json().encode()))
+        pulled = pull(Runtime(home=tmp_path / "elsewhere"), "champion", MODEL, tmp_path / "out")
+        assert registry.champion() == pulled.version.reference
+    for file in checkpoint_files(POCKET):
+        assert (pulled.directory / file.name).read_bytes() == file.read_bytes()
+    assert "Qwen/Qwen3-0.6B" in (pulled.directory / "README.md").read_text()
 
 
 def test_a_full_disk_leaves_nothing_behind(
