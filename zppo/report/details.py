@@ -210,7 +210,7 @@ def _group(
             advantage=None if advantages is None else advantages[f"{group.id}#{each.index}"],
             text=each.text,
             tokens=len(each.token_ids),
-            pieces=tokens.pieces(each.token_ids),
+            pieces=tokens.pieces(each.token_ids, after=group.prompt.prefix_ids),
             logprobs=tuple(round(value, 2) for value in each.logprobs),
             audit=audit(group, each, answers),
             verdict=each.verdict,

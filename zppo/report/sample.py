@@ -6,8 +6,8 @@ from itertools import chain, zip_longest
 
 from zppo.report.lives import Lives
 
-EACH = 12
-"""Questions of each group, at most."""
+EACH, ANY = 12, 40
+"""Questions of each group, and of the last one, at most."""
 
 
 def choose_sample(lives: Lives, tau: float) -> tuple[str, ...]:
@@ -18,11 +18,11 @@ def choose_sample(lives: Lives, tau: float) -> tuple[str, ...]:
 
 
 def sample_groups(lives: Lives, tau: float) -> tuple[tuple[str, Sequence[str]], ...]:
-    """At most `EACH` questions of each group, by a hash of their ids."""
+    """A few questions of each group, by a hash of their ids."""
     ids = sorted(lives.visits, key=_draw)
 
-    def some(belongs: Callable[[str], bool]) -> Sequence[str]:
-        return [id for id in ids if belongs(id)][:EACH]
+    def some(belongs: Callable[[str], bool], most: int = EACH) -> Sequence[str]:
+        return [id for id in ids if belongs(id)][:most]
 
     kinds = {id: {kind for visit in lives.visits[id] for kind in visit.kinds} for id in ids}
     return (
@@ -31,7 +31,7 @@ def sample_groups(lives: Lives, tau: float) -> tuple[tuple[str, Sequence[str]], 
         ("hopeless", some(lambda id: lives.hopeless(id, tau))),
         ("evicted", some(lambda id: lives.fate(id, tau) == "evicted")),
         ("helped otherwise", some(lambda id: bool(kinds[id] - {"bcq", "ncq"}))),
-        ("any", some(lambda id: True)),
+        ("any", some(lambda id: True, ANY)),
     )
 
 

@@ -14,9 +14,15 @@ class TokenTexts:
         """Read a `tokenizer.json`; without one there are no pieces."""
         self._tokenizer = Tokenizer.from_file(str(file)) if file else None
 
-    def pieces(self, token_ids: Sequence[int]) -> tuple[str, ...]:
-        """One text a token, special tokens included; a token that ends inside a character gets none."""
+    def pieces(self, token_ids: Sequence[int], after: Sequence[int] = ()) -> tuple[str, ...]:
+        """One text a token, special tokens included; a token that ends inside a character gets none.
+
+        Args:
+            token_ids: To cut.
+            after: The tokens before them, such as a forced prefix: they decide about blanks.
+        """
         if self._tokenizer is None:
             return ()
         stream = DecodeStream(skip_special_tokens=False)
-        return tuple(stream.step(self._tokenizer, id) or "" for id in token_ids)
+        texts = [stream.step(self._tokenizer, id) or "" for id in (*after, *token_ids)]
+        return tuple(texts[len(after) :])
