@@ -1,5 +1,6 @@
 """Recipes load, and what is wrong with one is said in the user's words."""
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -9,7 +10,11 @@ from hypothesis import strategies as st
 
 from schemas.config.method import Grpo, MethodConfig
 from schemas.config.run import RunConfig
+from schemas.config.teacher import ModelTeacher
 from zppo.errors import InputError
+from zppo.machine import load_machine
+from zppo.plan import find_shape, make_plan
+from zppo.plan.hardware import Hardware, student_devices, teacher_devices
 from zppo.recipes import load_recipe, resolve, shipped_recipes
 
 
@@ -22,6 +27,71 @@ def test_every_shipped_recipe_loads(name):
 def test_a_recipe_survives_json(name):
     config = load_recipe(name)
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+MACHINES = {
+    "qwen3.5-0.8b-one-gpu": "one-gpu",
+    "qwen3.5-0.8b-node": "one-node",
+    "qwen3.5-0.8b-endpoint": "one-gpu-endpoint",
+}
+FOLDER = Path(__file__).parents[2] / "deployments" / "machines"
+
+
+def machine(name):
+    return load_machine(Path("runs"), FOLDER / f"{name}.yaml", None, None)
+
+
+@pytest.mark.parametrize("recipe", MACHINES)
+def test_the_recipes_for_gpus_have_the_papers_settings(recipe):
+    config = load_recipe(recipe)
+    method, learner, sampling = config.method, config.learner, config.sampling
+    assert (method.group_size, method.teacher_group_size, method.iterations) == (8, 4, 4)
+    assert (method.tau, method.replay_fraction, method.augment_fraction) == (0.5, 0.25, 0.25)
+    assert (method.clip_low, method.clip_high, method.dual_clip) == (0.20, 0.28, 10.0)
+    assert (method.buffer_capacity, method.compression.type, method.compression.max_tokens) == (
+        10_000,
+        "teacher",
+        512,
+    )
+    assert (learner.learning_rate, learner.betas, learner.weight_decay) == (1e-6, (0.9, 0.999), 0.1)
+    assert (learner.adam_eps, learner.max_grad_norm, learner.warmup_updates) == (1e-8, 1.0, 0)
+    assert (sampling.temperature, sampling.max_prompt_tokens, sampling.max_response_tokens) == (
+        1,
+        4096,
+        12288,
+    )
+    assert (config.questions_per_round, config.rounds) == (384, 200)
+    assert sampling.temperature == config.teacher.temperature == 1.0
+    assert config.teacher.visits == 0  # drawn afresh at each visit
+
+
+@pytest.mark.parametrize(("recipe", "name"), MACHINES.items())
+def test_each_recipe_for_gpus_has_a_machine_file_on_which_it_fits(recipe, name):
+    config, runtime = load_recipe(recipe), machine(name)
+    hardware = Hardware(memory_bytes=80e9, vllm=runtime.vllm)
+    teacher = config.teacher.model if isinstance(config.teacher, ModelTeacher) else None
+    made = make_plan(config, find_shape(config.student), teacher and find_shape(teacher), hardware)
+    assert len(made.fits) >= 3
+    assert not any("DOES NOT FIT" in line for line in made.fits)
+    assert (config.teacher.type == "endpoint") == (runtime.endpoints.teacher is not None)
+
+
+def test_every_machine_file_belongs_to_a_recipe():
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(MACHINES.values())
+
+
+def test_the_machine_of_a_node_splits_its_gpus_as_in_the_paper():
+    config, runtime = load_recipe("qwen3.5-0.8b-node"), machine("one-node")
+    assert (student_devices(config, runtime), teacher_devices(config, runtime)) == (6, 2)
+
+
+@pytest.mark.parametrize(("size", "fits"), [("0.8B", True), ("2B", True), ("4B", False), ("9B", False)])
+def test_beside_its_teacher_a_gpu_of_80_gb_holds_a_student_of_2b_and_none_of_4b(size, fits):
+    changes = [f"student.model=Qwen/Qwen3.5-{size}", "engine.gpu_memory_fraction=0.2"]
+    config = load_recipe("qwen3.5-0.8b-one-gpu", changes)
+    hardware = Hardware(memory_bytes=80e9, vllm=machine("one-gpu").vllm)
+    made = make_plan(config, find_shape(config.student), find_shape(config.teacher.model), hardware)
+    assert fits != any("DOES NOT FIT" in line for line in made.fits)
 
 
 def test_a_path_and_a_name_load_the_same_recipe():

@@ -109,6 +109,6 @@ def _with_resources(
         compute=load.compute,
         traffic=load.traffic if hardware.bytes_per_second is not None else (),
         time=seconds,
-        money=(*timing.price(seconds[-1].value, hardware), *plan.money),
+        money=(*timing.price(seconds, hardware), *plan.money),
         fits=tuple(verdicts(memory, *samplers)),
     )

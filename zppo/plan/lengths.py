@@ -35,6 +35,8 @@ class Lengths:
     evaluation: Factor
     candidate: Factor
     """One shortened candidate in a BCQ or NCQ prompt."""
+    candidates: Factor
+    """Candidates in such a prompt: at most one a rollout; expected, half the prompts are BCQ and have two."""
     helped: Factor
     """The prompt that a hard question gets besides the plain one."""
     hard: Factor
@@ -49,13 +51,17 @@ def find_lengths(config: RunConfig, expected: Expected) -> Lengths:
     most = teacher.max_response_tokens if isinstance(teacher, ModelTeacher | EndpointTeacher) else 0
     compression = config.method.compression.max_tokens if isinstance(config.method, Reformulation) else 0
     candidate = _length("compression.max_tokens", compression, expected.response)
+    size = config.method.group_size
+    shown = size if expected.response is None else (2 + size) / 2
+    candidates = ("candidates", shown)
     return Lengths(
         prompt=prompt,
         response=response,
         teacher=_length("teacher.max_response_tokens", most, expected.response),
         evaluation=_length("decoding.max_response_tokens", decoding.max_response_tokens, expected.response),
         candidate=candidate,
-        helped=_helped(config, prompt, candidate, expected),
+        candidates=candidates,
+        helped=_helped(config, prompt, candidate, candidates),
         hard=("share of hard questions", expected.hard),
     )
 
@@ -64,12 +70,10 @@ def _length(name: str, limit: float, mean: float | None) -> Factor:
     return (name, limit) if mean is None or mean >= limit else (f"mean of {name}", mean)
 
 
-def _helped(config: RunConfig, prompt: Factor, candidate: Factor, expected: Expected) -> Factor:
-    """At most one candidate of every rollout; expected, half BCQ with two and half NCQ with all of them."""
+def _helped(config: RunConfig, prompt: Factor, candidate: Factor, candidates: Factor) -> Factor:
     if isinstance(config.method, Reformulation):
-        size = config.method.group_size
-        shown = size if expected.response is None else (2 + size) / 2
-        return f"{prompt[0]} + {shown:g} candidates of {candidate[0]}", prompt[1] + shown * candidate[1]
+        name = f"{prompt[0]} + {candidates[1]:g} candidates of {candidate[0]}"
+        return name, prompt[1] + candidates[1] * candidate[1]
     if isinstance(config.method, Hint):
         hint = config.method.max_hint_tokens
         return f"{prompt[0]} + max_hint_tokens", prompt[1] + hint

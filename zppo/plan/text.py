@@ -84,6 +84,11 @@ def _section(title: str, estimates: Sequence[Estimate], explain: bool) -> str:
 def _table(estimates: Sequence[Estimate]) -> str:
     rows = [(f"  {item.what}", amount(item.value, item.unit), f"= {item.how}") for item in estimates]
     units = {item.unit for item in estimates}
-    if len(rows) > 1 and units < {"tokens", "bytes", "FLOP"}:
+    if len(rows) > 1 and units < {"tokens", "bytes", "FLOP"} and not _of_servers(estimates):
         rows.append(("  total", amount(total(estimates), units.pop()), ""))
     return aligned(rows)
+
+
+def _of_servers(estimates: Sequence[Estimate]) -> bool:
+    """Whether they are of several processes, which have no memory in common."""
+    return " server: " in estimates[0].what

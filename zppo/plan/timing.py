@@ -35,10 +35,13 @@ def times(phases: Sequence[Phase], hardware: Hardware) -> Iterable[Estimate]:
         yield Estimate("all, teacher beside rollouts", total(each) - min(both), "seconds", how)
 
 
-def price(seconds: float, hardware: Hardware) -> Iterable[Estimate]:
-    """Of the devices for so long, where their price is known."""
+def price(times: Sequence[Estimate], hardware: Hardware) -> Iterable[Estimate]:
+    """Of the devices for the longest of the times, where their price is known."""
     if hardware.price_per_hour is not None:
-        hours, rate = ("hours", seconds / 3600), ("for an hour", hardware.price_per_hour)
+        hours, rate = (
+            ("hours", max(each.value for each in times) / 3600),
+            ("for an hour", hardware.price_per_hour),
+        )
         yield product("devices", "money", ("devices", hardware.devices), hours, rate)
 
 

@@ -114,7 +114,7 @@ def _rewrites(config: RunConfig, writer: Writer, lengths: Lengths) -> Work:
     """Summaries of candidates, or hints."""
     method, prompts = config.method, ("prompts", config.rounds * tokens.helped(config))
     if isinstance(method, Reformulation) and method.compression.type == "teacher":
-        candidates = (prompts, ("group_size", method.group_size))
+        candidates = (prompts, lengths.candidates)
         read = (f"{lengths.response[0]} + instructions", lengths.response[1] + INSTRUCTION_TOKENS)
         return asked("summaries", (*candidates, read), (*candidates, ("room", ROOM), lengths.candidate))
     if isinstance(method, Hint):
