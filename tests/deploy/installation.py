@@ -1,0 +1,181 @@
+"""A whole installation as plain processes: servers, work pools, deployments, workers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+from tests.mlflow_servers import free_port
+from tests.pipelines import ROOT
+
+T = TypeVar("T")
+LONG = 400.0
+"""Seconds that a loaded machine may take for what takes one a minute."""
+
+
+@dataclass
+class Installation:
+    """Two servers with everything deployed, and its workers."""
+
+    home: Path
+    api: str
+    mlflow: str
+    settings: Mapping[str, str]
+    logs: Path
+    workers: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def get(self, path: str) -> Any:
+        """What the Prefect server says."""
+        return httpx.get(f"{self.api}/{path}", timeout=30).raise_for_status().json()
+
+    def ask(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The Prefect server's answer to a request."""
+        return httpx.post(f"{self.api}/{path}", json=body, timeout=30).raise_for_status().json()
+
+    def deployment(self, name: str) -> Any:
+        """A deployment by its name, which one has."""
+        (found,) = self.ask("deployments/filter", {"deployments": {"name": {"any_": [name]}}})
+        return found
+
+    def start(self, deployment: str, parameters: Mapping[str, Any]) -> str:
+        """Create a flow run, as the form of the page does; its id."""
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        path = f"deployments/{self.deployment(deployment)['id']}/create_flow_run"
+        return str(self.ask(path, body)["id"])
+
+    def runs_of(self, deployment: str) -> list[Any]:
+        """Its flow runs, the oldest first."""
+        wanted = {"deployments": {"name": {"any_": [deployment]}}, "sort": "START_TIME_ASC"}
+        return list(self.ask("flow_runs/filter", wanted))
+
+    def end_of(self, flow_run: str) -> Any:
+        """The state of a flow run once it is over."""
+
+        def state() -> Any:
+            found = self.get(f"flow_runs/{flow_run}")["state"]
+            return found if found["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+        return wait_for(f"the end of the flow run {flow_run}", state)
+
+    def artifacts_of(self, flow_run: str) -> dict[str, Any]:
+        """What stands on a flow run's page, by key."""
+        found = self.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
+        return {each["key"]: each for each in found}
+
+    def start_worker(self, pool: str) -> None:
+        """Start a worker of a pool, in a process group of its own."""
+        command = ["-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+        self.workers[pool] = _start(command, self.settings, self.logs / f"{pool}.txt")
+
+    def kill_worker(self, pool: str) -> None:
+        """Kill a worker together with the flow runs that it has started, as when a machine dies."""
+        process = self.workers.pop(pool)
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGKILL)
+        for each in children:  # in sessions of their own
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
+
+    def said(self) -> str:
+        """What the workers have printed."""
+        return "\n".join(file.read_text(errors="replace")[-6000:] for file in self.logs.glob("*.txt"))
+
+
+@contextmanager
+def installed(home: Path, logs: Path, database: str | None = None) -> Iterator[Installation]:
+    """Servers on a home and everything deployed; all processes are killed at the end of the block.
+
+    Args:
+        home: Of the runs.
+        logs: What the processes print.
+        database: Of the Prefect server; SQLite below the home by default.
+    """
+    prefect_port, mlflow_port = free_port(), free_port()
+    api, mlflow = f"http://127.0.0.1:{prefect_port}/api", f"http://127.0.0.1:{mlflow_port}"
+    settings = _settings(home, api, mlflow, database)
+    place = Installation(home, api, mlflow, settings, logs)
+    servers = [
+        _start([*_PREFECT, "--port", str(prefect_port)], settings, logs / "prefect-server.txt"),
+        _start(_mlflow(home, mlflow_port), settings, logs / "mlflow-server.txt"),
+    ]
+    try:
+        for url in (f"{api}/health", f"{mlflow}/health"):
+            wait_for(url, lambda url=url: _answers(url))  # type: ignore[misc]
+        deploy(settings)
+        yield place
+    finally:
+        for process in (*place.workers.values(), *servers):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def deploy(settings: Mapping[str, str]) -> None:
+    """The one command."""
+    command = [sys.executable, "-m", "flows.deploying"]
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def wait_for(what: str, ask: Callable[[], T | None], seconds: float = LONG, pause: float = 0.5) -> T:
+    """The first answer to a question that is one."""
+    deadline = time.monotonic() + seconds
+    while (found := ask()) is None:
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(pause)
+    return found
+
+
+_PREFECT = ["-m", "prefect", "server", "start", "--host", "127.0.0.1"]
+
+
+def _mlflow(home: Path, port: int) -> list[str]:
+    """A server that answers to its own name alone."""
+    return [
+        "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}",
+        "--artifacts-destination", str(home / "served"),
+        "--allowed-hosts", f"127.0.0.1:{port}",
+    ]  # fmt: skip
+
+
+def _settings(home: Path, api: str, mlflow: str, database: str | None) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
+    return kept | {
+        "PREFECT_API_URL": api,
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_UI_ENABLED": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_TRACKING_URI": mlflow,
+        "ZPPO_HOME": str(home),
+        "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT)]),
+        "OMP_NUM_THREADS": "1",
+    } | ({"PREFECT_SERVER_DATABASE_CONNECTION_URL": database} if database else {})  # fmt: skip
+
+
+def _start(command: list[str], settings: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("a") as output:
+        return subprocess.Popen(
+            [sys.executable, *command],
+            env=settings, cwd=log.parent, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+
+
+def _answers(url: str) -> bool | None:
+    try:
+        return httpx.get(url, timeout=5).is_success or None
+    except httpx.TransportError:
+        return None
