@@ -174,7 +174,9 @@ function response(rollout, prompt) {
     }
   };
   show(rollout.pieces.join("").length > 10 * CLIP ? 20 : TOKENS);
-  const asText = rollout.pieces.join("").trim() === rollout.text.trim() ? "" : fold("As the grader read it", () => block(rollout.text));
+  // The last token is usually the end of the sequence, which is no part of the text.
+  const spelled = [rollout.pieces, rollout.pieces.slice(0, -1)].map((pieces) => ((prompt.forced_text ?? "") + pieces.join("")).trim());
+  const asText = spelled.includes(rollout.text.trim()) ? "" : fold("As the grader read it", () => block(rollout.text));
   return el("div", {}, box, asText);
 }
 
