@@ -32,7 +32,7 @@ class UnknownQuestion(InputError):
 
 
 def question_details(history: RunHistory, ids: Iterable[str]) -> dict[str, QuestionDetail]:
-    """The lives of some questions, by id; one round is in memory at a time.
+    """The lives of some questions, by id; of the rounds only their groups are read in full.
 
     Raises:
         UnknownQuestion: An id is not among the training questions.
@@ -45,10 +45,10 @@ def question_details(history: RunHistory, ids: Iterable[str]) -> dict[str, Quest
         for visit in history.lives.visits.get(id, ()):
             by_round[visit.round].append((id, visit))
     for index in sorted(by_round):
-        round_ = history.round(index)
-        advantages = round_advantages(round_, history)
+        advantages = round_advantages(history.weightless_round(index), history)
+        all_groups = history.groups(index, {id for id, _ in by_round[index]})
         for id, visit in by_round[index]:
-            groups = [group for group in round_.groups if group.question_id == id]
+            groups = [group for group in all_groups if group.question_id == id]
             visits[id].append(_visit(history, id, visit, groups, advantages, tokens))
     return {id: _question(history, id, visits[id]) for id in wanted}
 

@@ -1,5 +1,6 @@
 """A run as its report sees it: read from the store, while it runs or afterwards, and never changed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from schemas.manifest import Manifest
 from schemas.promotion import PromotionDecision
 from schemas.question import Question
 from schemas.report import RoundTimings, StepReport, ValidationReport
-from schemas.rollout import Round
+from schemas.rollout import Group, Round
 from schemas.run import RunRecord
 from schemas.spend import Spend
 from schemas.teacher import TeacherPool
@@ -18,14 +19,13 @@ from zppo.data.table import QuestionTable
 from zppo.endpoints.spending import SpendLog
 from zppo.layout import RunPaths, shared
 from zppo.report.lives import Lives
-from zppo.report.outline import read_outline
+from zppo.report.outline import read_groups, read_outline, read_weightless
 from zppo.runs import DECISION, EVALUATION, read_run
 from zppo.stages.precompute import REPORT as POOL_REPORT
 from zppo.stages.train import committed_rounds, read_base, read_report, read_timings
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.local import LocalStore
 from zppo.stores.locks import holder
-from zppo.stores.rounds import read_round
 from zppo.teachers.pool import RESPONSES, PoolTable
 
 
@@ -84,11 +84,13 @@ class RunHistory:
             self.reports.append(report)
             self.timings.append(read_timings(self.store, self.paths, index))
 
-    def round(self, index: int) -> Round:
-        """Everything that a committed round sampled."""
-        path = self.paths.collect(index)
-        self.store.verify(path)
-        return read_round(self.store.home / path)
+    def weightless_round(self, index: int) -> Round:
+        """A committed round with the rewards of its rollouts, without their texts and tokens."""
+        return read_weightless(self.store, self.paths, index)
+
+    def groups(self, index: int, questions: Collection[str]) -> list[Group]:
+        """Everything that a committed round sampled for some questions."""
+        return read_groups(self.store, self.paths, index, questions)
 
     @property
     def base(self) -> ValidationReport | None:

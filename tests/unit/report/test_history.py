@@ -9,6 +9,7 @@ from zppo.report.details import question_details, round_advantages, segments
 from zppo.report.history import RunHistory
 from zppo.report.lives import Lives
 from zppo.report.sample import choose_sample
+from zppo.stores.rounds import read_round
 
 
 def test_a_refresh_takes_in_only_what_was_committed_since(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_a_visit_starts_in_the_pool_where_the_one_before_ended(history: RunHisto
 
 
 def test_advantages_are_those_of_the_method_over_the_whole_round(history: RunHistory) -> None:
-    round_ = history.round(1)
+    round_ = read_round(history.store.home / history.paths.collect(1))
     found = round_advantages(round_, history)
     assert found is not None
     groups = [group for group in round_.groups if group.rollouts]
@@ -68,11 +69,21 @@ def test_advantages_are_those_of_the_method_over_the_whole_round(history: RunHis
 
 
 def test_the_segments_of_a_prompt_are_its_text_and_mark_every_candidate(history: RunHistory) -> None:
-    for group in history.round(1).groups:
+    for group in history.groups(1, set(history.lives.visits)):
         parts = segments(group.prompt)
         assert "".join(part.text for part in parts) == group.prompt.text
         marked = [part.text for part in parts if part.author]
         assert marked == [candidate.text for candidate in group.prompt.candidates]
+
+
+def test_what_is_read_of_a_round_in_part_is_what_the_whole_round_holds(history: RunHistory) -> None:
+    whole = read_round(history.store.home / history.paths.collect(2))
+    for id in history.lives.visits:
+        expected = [group for group in whole.groups if group.question_id == id]
+        assert history.groups(2, {id}) == expected
+    light = history.weightless_round(2)
+    assert [group.accuracy for group in light.groups] == [group.accuracy for group in whole.groups]
+    assert round_advantages(light, history) == round_advantages(whole, history)
 
 
 def test_a_candidate_is_marked_where_it_stands_and_not_where_the_question_says_the_same() -> None:
