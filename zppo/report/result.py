@@ -139,7 +139,9 @@ def _notes(evaluation: Evaluation, decision: PromotionDecision | None) -> Iterat
 def _rival(decision: PromotionDecision) -> str:
     whole = next((each for each in decision.differences if each.source is None), None)
     rival = (
-        "the champion" if decision.incumbent.role == "champion" else "the base student, without a champion"
+        "the champion"
+        if decision.incumbent.role == "champion"
+        else "the base student, for want of a champion"
     )
     if whole is None:
         return rival
