@@ -1,18 +1,28 @@
 """The estimates follow from the recipe by the arithmetic that they show."""
 
 import re
+from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM
 
+from schemas.report import StepReport
+from schemas.teacher import TeacherPool
+from tests.pipelines import run_without_prefect
+from zppo.cli import main
 from zppo.learners.head import MAX_CHUNK_LOGITS
 from zppo.models.shapes import ModelShape, TextShape
 from zppo.models.size import state_bytes_per_sequence
-from zppo.plan import find_shape, make_plan, resources
+from zppo.plan import Plan, find_shape, make_plan, resources
 from zppo.plan.hardware import Hardware
-from zppo.plan.text import plan_text
+from zppo.plan.lengths import Expected
+from zppo.plan.text import FORMULAS, plan_text
 from zppo.plan.tokens import train_questions
 from zppo.recipes import load_recipe, shipped_recipes
 
@@ -41,6 +51,22 @@ def value(estimates, what):
     return next(estimate.value for estimate in estimates if estimate.what == what)
 
 
+POCKET = Path(__file__).parents[2] / "zppo" / "pocket" / "student"
+ROUNDS = 3
+SMALL = (
+    f"rounds={ROUNDS}",
+    "questions_per_round=16",
+    "data.sources.0.count=160",
+    "data.sources.1.count=10",
+    "data.validation_questions=20",
+    "data.test_questions=20",
+    "teacher.visits=2",
+    "checkpoints={every: 1, keep_last: 1, keep_best: 1}",
+    "evaluation.samples=1",
+    "evaluation.bootstrap_resamples=100",
+)
+PLANNED_CHECKPOINTS = 3
+"""The last, the best, and the promoted one."""
 FIGURES = re.compile(r"(?:^|\* )([\d,.e+]+) \(")
 
 
@@ -124,3 +150,179 @@ def test_recurrent_layers_hold_a_state_for_each_sequence_decoded_together():
 
 def test_the_logits_are_bounded_as_in_the_learner():
     assert resources.MAX_CHUNK_LOGITS == MAX_CHUNK_LOGITS
+
+
+ENDPOINT = "qwen3.5-0.8b-endpoint"
+
+
+def test_an_endpoint_costs_its_tokens_at_the_recipes_prices():
+    config = load_recipe(ENDPOINT)
+    made = make_plan(config, find_shape(config.student), None)
+    read, written = (
+        sum(each.value for each in made.teacher_tokens if each.what.endswith(end))
+        for end in ("prompts", "responses")
+    )
+    prices = config.teacher.prices
+    most = (read * prices.input_per_million + written * prices.output_per_million) / 1e6
+    assert value(made.money, "teacher (USD)") == pytest.approx(most)
+
+
+def test_an_endpoint_without_prices_costs_tokens_and_the_plan_says_so():
+    config = load_recipe(ENDPOINT, ["teacher.prices=null"])
+    made = make_plan(config, find_shape(config.student), None)
+    assert made.teacher_tokens
+    assert not made.money
+    assert any("teacher.prices" in note for note in made.notes)
+
+
+def test_one_request_for_all_choices_reads_a_prompt_once():
+    asked = [load_recipe(ENDPOINT, [f"teacher.many_choices={on}"]) for on in ("false", "true")]
+    apart, shared = (make_plan(config, None, None) for config in asked)
+    what = "online: prompts"
+    assert value(apart.teacher_tokens, what) == 4 * value(shared.teacher_tokens, what)
+
+
+def test_a_judge_costs_a_verdict_for_every_response_that_may_reach_it():
+    judge = "judge={type: endpoint, model: a judge, prices: {input_per_million: 1, output_per_million: 2}}"
+    held_out = make_plan(load_recipe(ENDPOINT, [judge]), None, None)
+    assert [each.what for each in held_out.judge_tokens] == ["evaluation: prompts", "evaluation: responses"]
+    free = make_plan(load_recipe(ENDPOINT, [judge, "data.sources.0.answer_kind=free"]), None, None)
+    # All rollouts of the student, and the teacher's responses.
+    graded = 200 * (480 + 96) * 8 + 96_000 * 4
+    assert value(free.judge_tokens, "training: responses") == graded * 512
+    assert value(free.money, "judge (USD)") > value(held_out.money, "judge (USD)")
+
+
+def test_expected_lengths_are_never_above_the_limits():
+    bound, same = (plan("pocket", expected=expected) for expected in (None, Expected(1e6, 1e6)))
+    assert [each.value for each in same.round_tokens[:2]] == [each.value for each in bound.round_tokens[:2]]
+    assert plan("pocket", expected=Expected(10, 10)).time[-1].value < bound.time[-1].value
+
+
+def test_memory_bounds_the_time_of_sampling_where_it_is_the_slower():
+    fast, slow = (plan("pocket", flop_per_second=1e15, bytes_per_second=rate) for rate in (1e15, 1e6))
+    assert value(slow.time, "student rollouts") > value(fast.time, "student rollouts")
+    assert value(slow.time, "updates") == value(fast.time, "updates")
+
+
+def test_more_devices_take_less_time_and_cost_no_less():
+    config = load_recipe("pocket")
+    one, four = (
+        make_plan(config, shape(), shape(), Hardware(price_per_hour=1.0, learner=count, student=count))
+        for count in (1, 4)
+    )
+    assert four.time[-1].value == pytest.approx(one.time[-1].value / 4)
+    assert four.money[0].value == pytest.approx(one.money[0].value)
+
+
+@given(st.integers(1, 400))
+def test_a_server_never_decodes_more_sequences_than_its_memory_holds(gigabytes):
+    config = load_recipe("qwen3.5-0.8b-node")
+    hardware = Hardware(memory_bytes=gigabytes * 1e9)
+    made = make_plan(config, find_shape(config.student), None, hardware, Expected(4096, 12288))
+    held = sum(each.value for each in made.server_memory)
+    one_sequence = any("DOES NOT FIT one" in line for line in made.fits)
+    assert one_sequence or held <= 0.6 * gigabytes * 1e9
+
+
+def test_the_command_shows_formulas_only_where_it_is_asked(capsys):
+    with pytest.raises(SystemExit):
+        main(["check", "pocket", "--gpu-price", "2", "--mean-response", "12", "--explain"])
+    explained = capsys.readouterr().out
+    assert all(f"({formula})" in explained for title, formula in FORMULAS.items() if title in explained)
+    assert "expected, with responses of 12 tokens" in explained
+    with pytest.raises(SystemExit):
+        main(["check", "pocket"])
+    assert "(arithmetic / FLOP/s" not in capsys.readouterr().out
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run of three rounds, and the plan made with its mean lengths."""
+
+    home: Path
+    made: Plan
+    reports: tuple[StepReport, ...]
+
+    @property
+    def kinds(self):
+        return [kind for report in self.reports for kind in report.kinds]
+
+    def bytes_of(self, pattern):
+        return sum(file.stat().st_size for file in self.home.glob(pattern) if file.is_file())
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    home = tmp_path_factory.mktemp("measured")
+    config = load_recipe("pocket", SMALL)
+    run_without_prefect(config, home, "measured")
+    files = sorted(home.glob("measured/rounds/*/update/report.json"))
+    reports = tuple(StepReport.model_validate_json(file.read_bytes()) for file in files)
+    kinds = [kind for report in reports for kind in report.kinds]
+    plain = [kind for kind in kinds if kind.kind == "plain"]
+    expected = Expected(
+        prompt=sum(kind.prompt_tokens for kind in plain) / sum(kind.groups for kind in plain),
+        response=sum(kind.response_tokens for kind in kinds) / sum(kind.rollouts for kind in kinds),
+    )
+    made = make_plan(config, find_shape(config.student), find_shape(config.teacher.model), expected=expected)
+    return Measured(home, made, reports)
+
+
+def test_tokens_are_within_a_quarter_of_a_measured_run(measured):
+    assert len(measured.reports) == ROUNDS
+    prompts = sum(kind.prompt_tokens for kind in measured.kinds)
+    responses = sum(kind.response_tokens for kind in measured.kinds)
+    tokens = measured.made.round_tokens
+    planned = [
+        sum(each.value for each in tokens if each.what.endswith(end)) for end in ("prompts", "responses")
+    ]
+    assert ROUNDS * planned[0] == pytest.approx(prompts, rel=0.25)
+    assert ROUNDS * planned[1] == pytest.approx(responses, rel=0.25)
+
+
+def test_the_pools_tokens_are_within_a_quarter_of_a_measured_run(measured):
+    (file,) = measured.home.glob("store/precompute/*/report.json")
+    pool = TeacherPool.model_validate_json(file.read_bytes())
+    assert value(measured.made.teacher_tokens, "pool: responses") == pytest.approx(pool.tokens, rel=0.25)
+
+
+def test_disk_is_within_a_quarter_of_a_measured_run(measured):
+    disk, base = measured.made.disk, "measured"
+    kept = len(list(measured.home.glob(f"{base}/checkpoints/*/model.safetensors")))
+    one = value(disk, "checkpoints") / PLANNED_CHECKPOINTS
+    assert kept * one == pytest.approx(measured.bytes_of(f"{base}/checkpoints/*/*"), rel=0.25)
+    rounds = sum(each.value for each in disk if each.what.startswith("rounds"))
+    assert rounds == pytest.approx(measured.bytes_of(f"{base}/rounds/**/*"), rel=0.25)
+    columns = ("text", "token_ids", "logprobs")
+    tables = [pq.read_table(file) for file in measured.home.glob(f"{base}/rounds/*/collect/rollouts.parquet")]
+    raw = sum(table[column].nbytes for table in tables for column in columns)
+    assert value(disk, "rounds: responses") == pytest.approx(raw, rel=0.25)
+
+
+def test_memory_is_within_a_quarter_of_a_measured_run(measured):
+    memory, checkpoint = measured.made.memory, f"measured/checkpoints/{ROUNDS:05}"
+    weights = measured.bytes_of(f"{checkpoint}/model.safetensors")
+    assert value(memory, "student weights") == pytest.approx(weights, rel=0.25)
+    moments = measured.bytes_of(f"{checkpoint}/optimizer.safetensors")
+    assert value(memory, "optimizer (AdamW)") == pytest.approx(moments, rel=0.25)
+    model = AutoModelForCausalLM.from_pretrained(POCKET, dtype=torch.float32)
+    batch = load_recipe("pocket").learner.max_batch_tokens
+    assert value(memory, "activations") == pytest.approx(kept_for_backward(model, batch), rel=0.25)
+
+
+def kept_for_backward(model, tokens):
+    """Bytes that the layers of a model keep for the backward pass, its weights left out."""
+    kept = {}
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+
+    def note(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    ids = torch.full((tokens // 64, 64), 7)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        hidden = model.model(input_ids=ids).last_hidden_state
+    assert hidden.requires_grad
+    return sum(size for pointer, size in kept.items() if pointer not in weights)

@@ -8,10 +8,15 @@ from schemas.config.teacher import ModelTeacher
 from zppo.models import size
 from zppo.models.shapes import ModelShape, TextShape
 from zppo.plan.estimates import Estimate, Work, product, total
+from zppo.plan.tokens import helped, replayed
 
 BYTES = {"float32": 4, "bfloat16": 2}
 ROLLOUT_TOKEN_BYTES = 12
 """On disk, before compression: token id, log-probability and about four bytes of text."""
+PROMPT_TOKEN_BYTES = 10
+"""On disk, as JSON: token id with its comma, and about four bytes of text."""
+GROUP_BYTES = 400
+"""Names, origin and the teacher's part in a group."""
 CHECKPOINTS = "checkpoints"
 """Name of the one estimate of disk that is exact."""
 MAX_CHUNK_LOGITS = 2**25
@@ -66,13 +71,12 @@ def _cache(config: RunConfig, engine: TransformersEngineConfig, shape: TextShape
 
 def disk(config: RunConfig, student: ModelShape, of_round: Work, taught: Work) -> Iterable[Estimate]:
     """What a finished run leaves, before compression."""
-    yield product(
-        "rounds",
-        "bytes",
-        ("rounds", config.rounds),
-        ("response tokens", total(of_round.responses)),
-        ("bytes a token", ROLLOUT_TOKEN_BYTES),
-    )
+    rounds, groups = ("rounds", config.rounds), config.questions_per_round + replayed(config) + helped(config)
+    written = ("response tokens", total(of_round.responses))
+    read = ("prompt tokens", total(of_round.prompts))
+    yield product("rounds: responses", "bytes", rounds, written, ("bytes a token", ROLLOUT_TOKEN_BYTES))
+    yield product("rounds: prompts", "bytes", rounds, read, ("bytes a token", PROMPT_TOKEN_BYTES))
+    yield product("rounds: groups", "bytes", rounds, ("groups", groups), ("bytes a group", GROUP_BYTES))
     kept = config.checkpoints.keep_last + config.checkpoints.keep_best + 1
     yield product(
         CHECKPOINTS,

@@ -18,7 +18,7 @@ FORMULAS = {
     "Memory of the training process": "weights, gradients and two moments; activations = tokens * hidden * "
     "values kept; a token's cache = 2 * key-value heads * head size * attention layers",
     "Memory of each vLLM server": "its own weights, and the cache of the sequences that fit beside them",
-    "Disk": "12 bytes of a response token; a checkpoint = weights and two moments",
+    "Disk": "12 bytes of a response token, 10 of a prompt's; a checkpoint = weights and two moments",
     "Compute": "2 * parameters * tokens forwards, 3 times that in training (4 times with checkpointing); "
     "attention = 4 * heads * head size * attention layers * tokens * mean context",
     "Memory traffic of sampling": "a step reads the weights once, and the cache of every sequence in it",
