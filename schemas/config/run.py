@@ -135,9 +135,9 @@ class Runtime(Config):
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     threads: int = Field(default=0, ge=0)
     """Torch threads; 0 leaves the choice to the program."""
-    generation_timeout_seconds: float = Field(default=1800.0, ge=0.0)
     endpoints: EndpointsConfig = EndpointsConfig()
     """The chat endpoints that this machine may use, with their keys by reference."""
+    generation_timeout_seconds: float = Field(default=1800.0, ge=0.0)
     """Longest time in which sampling may make no progress, not a single token, before a watchdog ends the
     process; the run is resumed at the round that it was in. 0 turns the watchdog off."""
     vllm: VllmRuntime = VllmRuntime()
