@@ -105,6 +105,21 @@ def test_a_server_that_stays_away_stops_the_run_after_its_training_and_a_resume_
     _every_round_once(home)
 
 
+def test_rounds_that_a_killed_process_could_not_deliver_are_delivered_by_the_next_one(home: Path) -> None:
+    port = free_port()
+    with mlflow_server(home, port):
+        run = _start(home, port)
+        _wait_for(run, home / PATHS.update(1))
+    _wait_for(run, home / PATHS.update(3))
+    run.kill()
+    run.communicate()
+    with mlflow_server(home, port):
+        again = _start(home, port)
+        _, errors = again.communicate(timeout=200)
+    assert (again.returncode, errors) == (0, "")
+    _every_round_once(home)
+
+
 def test_a_server_that_is_not_there_at_the_start_is_named_before_anything_is_computed(home: Path) -> None:
     port = free_port()
     run = _start(home, port)
