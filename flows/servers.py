@@ -70,6 +70,7 @@ def _kept_server(home: Path, stands: WhereItStands) -> Iterator[str]:
         keeper.start()
     try:
         yield url
+    # The keeper stops the run by a signal, which is no `Exception`; where it did, the server is the cause.
     except BaseException:
         if keeper.lost is None:
             raise
