@@ -6,6 +6,7 @@ from pathlib import Path
 from schemas.base import Frozen
 from schemas.buffer import ReplayBuffer
 from schemas.checkpoint import LearnerState
+from schemas.clipping import ClippedTokens
 from schemas.config.run import RunConfig, Runtime
 from schemas.config.study import StudyConfig
 from schemas.evaluation import Evaluation
@@ -27,6 +28,7 @@ FOLDER = Path(__file__).parent / "json"
 EXPORTED: dict[str, type[Frozen]] = {
     "answered_question": AnsweredQuestion,
     "champion_move": ChampionMove,
+    "clipped_tokens": ClippedTokens,
     "evaluation": Evaluation,
     "group": Group,
     "learner_state": LearnerState,

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from schemas.clipping import ClippedTokens
 from schemas.config.models import DecodingConfig
 from schemas.evaluation import Evaluation
 from schemas.question import Question
@@ -157,6 +158,9 @@ class UpdateStatistics:
     """Response tokens of the mini-batch."""
     active_tokens: int
     """Those of rows with an advantage or a weight; with none of them there was no update."""
+    clipped_tokens: tuple[ClippedTokens, ...] | None = None
+    """Which tokens the fractions count, in the order of the rows; None where nothing is clipped, or where
+    the learner does not tell."""
 
 
 class Learner(Protocol):

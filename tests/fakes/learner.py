@@ -30,8 +30,9 @@ class UnigramLearner:
         active = [row for row in batch.rows if _coefficient(row) != 0.0]
         active_tokens = sum(len(row.response_ids) for row in active)
         clipped = None if any(isinstance(row, DistillationRow) for row in batch.rows) else 0.0
+        which = None if clipped is None else ()
         if not active_tokens:
-            return UpdateStatistics(0.0, 0.0, 0.0, clipped, clipped, clipped, tokens, active_tokens)
+            return UpdateStatistics(0.0, 0.0, 0.0, clipped, clipped, clipped, tokens, active_tokens, which)
         _check(active)
         loss, gradient = self._distil(active) if clipped is None else self._reinforce(active, tokens)
         entropy = -sum(math.exp(logprob) * logprob for logprob in self._distribution())
@@ -39,7 +40,7 @@ class UnigramLearner:
             logit - self._learning_rate * slope for logit, slope in zip(self.logits, gradient, strict=True)
         ]
         norm = math.hypot(*gradient)
-        return UpdateStatistics(loss, norm, entropy, clipped, clipped, clipped, tokens, active_tokens)
+        return UpdateStatistics(loss, norm, entropy, clipped, clipped, clipped, tokens, active_tokens, which)
 
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Of each response token."""

@@ -47,6 +47,26 @@ def naive_loss(model: PreTrainedModel, rows: list[PolicyRow], temperature: float
     return total / tokens
 
 
+def naive_clipped(
+    model: PreTrainedModel, rows: list[PolicyRow], temperature: float
+) -> list[tuple[str, str, list[int]]]:
+    """Rollout, bound and places of the tokens that have no gradient, in the order of rows and bounds."""
+    found = []
+    for row in rows:
+        logprobs = naive_logprobs(model, row, temperature)
+        ratios = [math.exp(now.item() - old) for now, old in zip(logprobs, row.old_logprobs, strict=True)]
+        beyond: dict[str, list[int]] = {"low": [], "high": [], "dual": []}
+        for place, ratio in enumerate(ratios):
+            if row.advantage < 0 and ratio < 1 - LOW:
+                beyond["low"].append(place)
+            if row.advantage > 0 and ratio > 1 + HIGH:
+                beyond["high"].append(place)
+            if row.advantage < 0 and ratio > DUAL:
+                beyond["dual"].append(place)
+        found += [(row.rollout, bound, places) for bound, places in beyond.items() if places]
+    return found
+
+
 def naive_truncated_loss(
     model: PreTrainedModel, before: PreTrainedModel, rows: list[PolicyRow], temperature: float, cap: float
 ) -> Tensor:
@@ -152,11 +172,14 @@ def test_loss_and_gradient_are_those_of_a_loop_over_tokens(
         PolicyObjective(ClipBounds(LOW, HIGH, DUAL), temperature),
         temperature,
     )
+    clipped = naive_clipped(model, rows, temperature)
     statistics = check_update(learner, model, MiniBatch(tuple(rows)), naive_loss(model, rows, temperature))
     fractions = (
         statistics.clip_low_fraction, statistics.clip_high_fraction, statistics.dual_clip_fraction
     )  # fmt: skip
     assert all(fractions)
+    told = [(each.rollout, each.bound, list(each.places)) for each in statistics.clipped_tokens or ()]
+    assert told == clipped
 
 
 @pytest.mark.parametrize("cap", [0.7, 1.2, 50.0])

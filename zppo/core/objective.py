@@ -25,7 +25,7 @@ class ClipBounds:
 
 @dataclass(frozen=True)
 class SurrogateSums:
-    """Sums over tokens, as scalar tensors; only `loss` carries gradient."""
+    """Sums over tokens, as scalar tensors, and what they count; only `loss` carries gradient."""
 
     loss: Tensor
     """The negative objective, not divided by anything."""
@@ -35,6 +35,8 @@ class SurrogateSums:
     """Tokens with positive advantage and ratio above `1 + high`."""
     clipped_dual: Tensor
     """Tokens with negative advantage and ratio above `dual`."""
+    clipped_3T: Tensor
+    """Those tokens themselves: whether each is clipped low, high and dual."""
 
 
 def clipped_surrogate(
@@ -64,9 +66,13 @@ def clipped_surrogate(
     bounded_T = torch.maximum(pessimistic_T, bounds.dual * advantages_T)
     objective_T = torch.where(negative_T, bounded_T, pessimistic_T)
     weighted_T = objective_T if importance_T is None else importance_T * objective_T
+    low_T = negative_T & (ratio_T < 1.0 - bounds.low)
+    high_T = (advantages_T > 0) & (ratio_T > 1.0 + bounds.high)
+    dual_T = negative_T & (ratio_T > bounds.dual)
     return SurrogateSums(
         loss=-weighted_T.sum(),
-        clipped_low=(negative_T & (ratio_T < 1.0 - bounds.low)).sum(),
-        clipped_high=((advantages_T > 0) & (ratio_T > 1.0 + bounds.high)).sum(),
-        clipped_dual=(negative_T & (ratio_T > bounds.dual)).sum(),
+        clipped_low=low_T.sum(),
+        clipped_high=high_T.sum(),
+        clipped_dual=dual_T.sum(),
+        clipped_3T=torch.stack((low_T, high_T, dual_T)),
     )

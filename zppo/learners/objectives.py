@@ -30,6 +30,8 @@ class Terms:
     """Of the student, summed over tokens, in nats."""
     clipped: tuple[Tensor, ...] = ()
     """Tokens clipped low, high and dual; empty where the objective does not clip."""
+    clipped_3T: Tensor | None = None
+    """Whether each token is clipped low, high and dual; None where the objective does not clip."""
 
 
 class Objective(Protocol):
@@ -91,7 +93,7 @@ class PolicyObjective:
             _tensor(list(chain.from_iterable(map(_importance, policy_rows))), logprobs_T),
         )
         clipped = (surrogate.clipped_low, surrogate.clipped_high, surrogate.clipped_dual)
-        return Terms(surrogate.loss / tokens, entropies_T.sum(), clipped)
+        return Terms(surrogate.loss / tokens, entropies_T.sum(), clipped, surrogate.clipped_3T)
 
 
 class DistillationObjective:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +11,12 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from schemas.clipping import ClippedTokens
 from schemas.config.learner import TorchLearnerConfig
 from zppo.errors import EngineError, InputError
 from zppo.learners import checkpoint, recompute
 from zppo.learners.batching import MicroBatch, collate, micro_batches
+from zppo.learners.clipping import clipped_tokens
 from zppo.learners.head import score_tokens
 from zppo.learners.lora import Lora
 from zppo.learners.model import SplitModel
@@ -31,6 +34,8 @@ class _Sums(NamedTuple):
     loss: float
     entropy: float
     clipped: tuple[float, ...]
+    clipped_tokens: tuple[tuple[int, ClippedTokens], ...]
+    """With the places of their rows in the mini-batch."""
 
 
 class TorchLearner:
@@ -103,8 +108,8 @@ class TorchLearner:
         tokens = sum(len(row.response_ids) for row in batch.rows)
         active_tokens = sum(len(row.response_ids) for row in rows)
         if not active_tokens:
-            clipped = 0.0 if self._objective.clips else None
-            return UpdateStatistics(0.0, 0.0, 0.0, clipped, clipped, clipped, tokens, active_tokens)
+            clipped, which = (0.0, ()) if self._objective.clips else (None, None)
+            return UpdateStatistics(0.0, 0.0, 0.0, clipped, clipped, clipped, tokens, active_tokens, which)
         try:
             with memory_explained(f"update {self._updates + 1}", _LESS_MEMORY):
                 sums = self._accumulate_gradients(rows, tokens)
@@ -122,6 +127,7 @@ class TorchLearner:
             dual_clip_fraction=dual,
             tokens=tokens,
             active_tokens=active_tokens,
+            clipped_tokens=_in_order(sums.clipped_tokens) if self._objective.clips else None,
         )
 
     @torch.no_grad()
@@ -179,9 +185,9 @@ class TorchLearner:
             if not math.isfinite(sums.loss):
                 raise EngineError(_not_finite("loss", sums.loss, micro_batch.rows))
             parts.append(sums)
-        losses, entropies, clipped = zip(*parts, strict=True)
+        losses, entropies, clipped, which = zip(*parts, strict=True)
         counts = tuple(map(math.fsum, zip(*clipped, strict=True)))
-        return _Sums(math.fsum(losses), math.fsum(entropies), counts)
+        return _Sums(math.fsum(losses), math.fsum(entropies), counts, tuple(chain.from_iterable(which)))
 
     def _backward(self, micro_batch: MicroBatch, tokens: int) -> _Sums:
         """Add the gradient of the rows' share of the loss to the parameters'."""
@@ -191,7 +197,9 @@ class TorchLearner:
             torch.autograd.backward(terms.loss)
         numbers = torch.stack([terms.loss.detach(), terms.entropy, *terms.clipped])
         loss, entropy, *clipped = numbers.tolist()
-        return _Sums(loss, entropy, tuple(clipped))
+        mask_3T = terms.clipped_3T if any(clipped) else None
+        which = () if mask_3T is None else tuple(clipped_tokens(mask_3T, micro_batch))
+        return _Sums(loss, entropy, tuple(clipped), which)
 
     def _precision(self) -> torch.autocast:
         """The type of the matrix products of a forward pass."""
@@ -249,6 +257,11 @@ def learning_rate(config: TorchLearnerConfig, updates: int) -> float:
     if updates >= config.warmup_updates:
         return config.learning_rate
     return config.learning_rate * (updates + 1) / config.warmup_updates
+
+
+def _in_order(found: Sequence[tuple[int, ClippedTokens]]) -> tuple[ClippedTokens, ...]:
+    """In the order of the mini-batch's rows, so that the micro-batches have no influence."""
+    return tuple(each for _, each in sorted(found, key=lambda one: one[0]))
 
 
 def _not_finite(what: str, value: float, rows: Sequence[TrainingRow]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
+from schemas.clipping import ClippedTokens
 from schemas.config.method import PolicyGradient
 from schemas.manifest import Identity, Manifest
 from schemas.question import Question
@@ -24,9 +25,10 @@ from zppo.layout import RunPaths
 from zppo.methods import importance, parts
 from zppo.methods.base import Collector, TrainingMethod
 from zppo.phases import Phases
-from zppo.ports import Learner, MiniBatch, PolicyRow, TrainingRow
+from zppo.ports import Learner, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
 from zppo.stages.checkpoints import Checkpoints
 from zppo.stores.artifacts import read_artifact
+from zppo.stores.clipping import CLIPPED, write_clipped
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 from zppo.stores.rounds import read_round, write_round
@@ -127,7 +129,7 @@ class Trainer:
             drift = self._drift(round_)
         self._state = None
         with its.phases.phase("update"):
-            batches, updates = self._learn(round_)
+            batches, updates, clipped = self._learn(round_)
         self._state, events = parts.advance(state, round_, its.method.config)
         validation = self._checkpoint(self._state)
         report = step_report(
@@ -144,6 +146,8 @@ class Trainer:
         with its.store.commit(path, identity) as staging:
             (staging.directory / REPORT).write_text(report.model_dump_json(indent=1))
             (staging.directory / TIMINGS).write_text(timings.model_dump_json(indent=1))
+            if clipped is not None:
+                write_clipped(staging.directory / CLIPPED, clipped)
         its.checkpoints.prune(read_reports(its.store, its.paths) if its.checkpoints.due(index) else ())
         its.observe(report, timings)
         return path
@@ -167,7 +171,7 @@ class Trainer:
         """Compute a committed update again and hold it against its report."""
         its, index = self._its, state.round + 1
         round_ = self._collected(index)
-        _, updates = self._learn(round_)
+        _, updates, _ = self._learn(round_)
         recorded = read_report(its.store, its.paths, index).updates
         for again, before in zip(updates, recorded, strict=True):
             if not math.isclose(again.grad_norm, before.grad_norm, rel_tol=REPLAY_TOLERANCE, abs_tol=1e-6):
@@ -178,18 +182,19 @@ class Trainer:
                 )
         return parts.advance(state, round_, its.method.config)[0]
 
-    def _learn(self, round_: Round) -> tuple[list[MiniBatch], list[UpdateReport]]:
-        """The round's optimizer updates."""
+    def _learn(
+        self, round_: Round
+    ) -> tuple[list[MiniBatch], list[UpdateReport], Sequence[Sequence[ClippedTokens]] | None]:
+        """The round's optimizer updates, and what each clipped, where the learner tells it of all."""
         its, cap = self._its, self._its.importance_cap
         batches = its.method.batches(round_, its.seed)
         if cap is not None:
             batches = importance.weigh(batches, cap, its.learner)
         effects = [importance.effect(batch, cap) for batch in batches]
         statistics = [its.learner.update(batch) for batch in batches]
-        return batches, [
-            UpdateReport(**asdict(each), **asdict(effect))
-            for each, effect in zip(statistics, effects, strict=True)
-        ]
+        updates = [_update_report(each, effect) for each, effect in zip(statistics, effects, strict=True)]
+        clipped = [each.clipped_tokens for each in statistics if each.clipped_tokens is not None]
+        return batches, updates, clipped if len(clipped) == len(statistics) else None
 
     def _collected(self, index: int) -> Round:
         if self._round is None or self._round.index != index:
@@ -284,6 +289,11 @@ def _sampled(group: Group, rollout: Rollout) -> tuple[TrainingRow, tuple[float, 
     """A rollout for the learner to score, and the sampler's log-probabilities."""
     name = f"{group.id}#{rollout.index}"
     return TrainingRow(name, group.prompt.context_ids, rollout.token_ids), rollout.logprobs
+
+
+def _update_report(statistics: UpdateStatistics, effect: importance.Effect) -> UpdateReport:
+    numbers = {name: value for name, value in vars(statistics).items() if name != "clipped_tokens"}
+    return UpdateReport(**numbers, **asdict(effect))
 
 
 def _advantages(batches: Iterable[MiniBatch]) -> list[float]:

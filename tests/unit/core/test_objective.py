@@ -46,6 +46,8 @@ def test_sums_and_counts_equal_a_plain_loop(rows: list[tuple[float, float, float
     assert sums.clipped_low.item() == cut_off.count("low")
     assert sums.clipped_high.item() == cut_off.count("high")
     assert sums.clipped_dual.item() == cut_off.count("dual")
+    for mask_T, bound in zip(sums.clipped_3T, ("low", "high", "dual"), strict=True):
+        assert mask_T.tolist() == [each == bound for each in cut_off]
 
 
 @given(tokens)

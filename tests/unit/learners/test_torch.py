@@ -21,6 +21,7 @@ from zppo.ports import MiniBatch, TrainingRow
 
 ROWS = random_rows(11)
 BATCH = MiniBatch(tuple(ROWS))
+BOUNDS = ("low", "high", "dual")
 MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     **{name: partial(tiny_model, name) for name in ARCHITECTURES},
     "qwen3_5 multimodal": multimodal_model,
@@ -80,6 +81,21 @@ def test_the_loss_does_not_depend_on_the_micro_batch_split(max_batch_tokens: int
     assert split.grad_norm == pytest.approx(whole.grad_norm, rel=1e-5)
     assert split.entropy == pytest.approx(whole.entropy, abs=1e-5)
     assert replace(split, loss=0, grad_norm=0, entropy=0) == replace(whole, loss=0, grad_norm=0, entropy=0)
+
+
+@pytest.mark.parametrize("max_batch_tokens", [1, 30, 10_000])
+def test_every_clipped_token_is_told_once_in_the_order_of_the_rows(max_batch_tokens: int) -> None:
+    statistics = tiny_learner(max_batch_tokens=max_batch_tokens).update(BATCH)
+    told = statistics.clipped_tokens
+    assert told
+    count = {bound: sum(len(each.places) for each in told if each.bound == bound) for bound in BOUNDS}
+    assert statistics.clip_low_fraction == count["low"] / statistics.tokens
+    assert statistics.clip_high_fraction == count["high"] / statistics.tokens
+    assert statistics.dual_clip_fraction == count["dual"] / statistics.tokens
+    names = [row.rollout for row in ROWS]
+    assert [names.index(each.rollout) for each in told] == sorted(names.index(each.rollout) for each in told)
+    lengths = {row.rollout: len(row.response_ids) for row in ROWS}
+    assert all(each.places[-1] < lengths[each.rollout] for each in told)
 
 
 def test_the_same_update_gives_the_same_weights_to_the_bit_in_any_order_of_rows() -> None:

@@ -21,6 +21,7 @@ from zppo.stages.train import (
     read_reports,
     read_timings,
 )
+from zppo.stores.clipping import CLIPPED, read_clipped
 from zppo.stores.identity import identify
 
 
@@ -47,6 +48,7 @@ def test_every_round_is_committed_and_observed_once(whole: Process) -> None:
     assert any(update.grad_norm > 0 for report in reports for update in report.updates)
     assert any(report.replayed_questions for report in reports)
     assert {"collect", "update", "drift"} <= read_timings(whole.store, whole.paths, 3).seconds.keys()
+    assert read_clipped(whole.store.file(whole.paths.update(3), CLIPPED), ["r3/q1/plain#0"]) == {}
 
 
 def test_importance_weights_are_recorded_and_the_same_after_a_stop(tmp_path: Path) -> None:
