@@ -53,6 +53,15 @@ class Contamination(Frozen):
     """Similarity from which two questions counted as the same; None: only if they were equal."""
 
 
+class Approval(Frozen):
+    """What a person said who was asked whether a challenger that passed its gates is to be champion."""
+
+    approved: bool
+    reason: str = Field(min_length=1)
+    against: str | None
+    """The champion that they were asked about, `models:/NAME/VERSION`; None where there was none."""
+
+
 class PromotionDecision(Artifact):
     """The outcome of the `promote` stage."""
 
@@ -68,6 +77,8 @@ class PromotionDecision(Artifact):
     reason: str
     contamination: Contamination | None = None
     """None in decisions of before it was a gate."""
+    approval: Approval | None = None
+    """None where nobody was asked."""
 
 
 class ChampionMove(Artifact):

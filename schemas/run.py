@@ -49,7 +49,7 @@ class Fork(Frozen):
     """Of the update of `round`."""
 
 
-RunState = Literal["running", "stopped", "trained", "finished"]
+RunState = Literal["running", "stopped", "trained", "evaluated", "finished"]
 
 
 class RunStatus(Frozen):
@@ -58,7 +58,8 @@ class RunStatus(Frozen):
     name: Name
     state: RunState
     """`running`: a process holds it; `stopped`: none does and rounds are left; `trained`: only evaluation or
-    promotion are left, which a run of a study does without; `finished`: all is committed."""
+    promotion are left, which a run of a study does without; `evaluated`: a model without training, which is
+    all that was asked for; `finished`: all is committed."""
     process: int | None
     """Process id of the holder."""
     host: str | None

@@ -87,6 +87,10 @@ class RunPaths:
         """The promotion decision."""
         return f"{self.root}/promote"
 
+    def answer(self, fingerprint: str) -> str:
+        """A promotion decision that a person has approved or refused."""
+        return f"{self.root}/answers/{fingerprint[:16]}"
+
 
 @dataclass(frozen=True)
 class StudyPaths:

@@ -113,7 +113,9 @@ def status(home: Path, name: str) -> RunStatus:
     evaluation = _evaluation(store, paths)
     return RunStatus(
         name=name,
-        state=_state(held is not None, done == recipe.rounds, store.read(paths.summary) is not None),
+        state=_state(
+            held is not None, done == recipe.rounds, evaluation, store.read(paths.summary) is not None
+        ),
         process=held.pid if held else None,
         host=held.host if held else None,
         method=recipe.method.type,
@@ -148,12 +150,14 @@ def _validated(record: RunRecord, index: int) -> bool:
     return index % record.recipe.checkpoints.every == 0 or index == record.recipe.rounds
 
 
-def _state(held: bool, trained: bool, promoted: bool) -> RunState:
+def _state(held: bool, trained: bool, evaluation: Evaluation | None, promoted: bool) -> RunState:
     if held:
         return "running"
     if promoted:
         return "finished"
-    return "trained" if trained else "stopped"
+    if trained:
+        return "trained"
+    return "evaluated" if evaluation else "stopped"
 
 
 def _plain_accuracy(reports: list[StepReport]) -> float | None:

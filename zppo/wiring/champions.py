@@ -25,6 +25,11 @@ WAIT_SECONDS = 120.0
 """Longest wait for another promoter, which takes seconds."""
 
 
+def champion_moves(store: LocalStore, model: str) -> list[ChampionMove]:
+    """The history of a registered model's champion in this home, the oldest move first."""
+    return [read_artifact(store, path, MOVE, ChampionMove) for path in store.committed(champions(model))]
+
+
 class Champions:
     """Who was and who is champion of one registered model."""
 
@@ -37,8 +42,7 @@ class Champions:
 
     def history(self) -> list[ChampionMove]:
         """All moves so far, the oldest first."""
-        paths = self._store.committed(champions(self.model))
-        return [read_artifact(self._store, path, MOVE, ChampionMove) for path in paths]
+        return champion_moves(self._store, self.model)
 
     def rolled_back(self, version: RegisteredVersion) -> ChampionMove | None:
         """The rollback that took the alias away from a version, if it has not come back since."""

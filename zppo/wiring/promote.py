@@ -1,27 +1,22 @@
 """The promote stage of a run: register the best checkpoint, and decide who is champion."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
-
-import pyarrow.parquet as pq
 
 from schemas.evaluation import EvaluationAnswer
 from schemas.manifest import Manifest
-from schemas.prepared import PreparedData
-from schemas.promotion import ChampionMove, Contamination, Contender, Lineage, PromotionDecision
-from schemas.question import Split
+from schemas.promotion import Approval, ChampionMove, Contender, PromotionDecision
 from zppo.core.promotion import decide
-from zppo.models.loading import checkpoint_files
 from zppo.runs import DECISION
 from zppo.stores.artifacts import read_artifact
-from zppo.stores.identity import identify
-from zppo.tracking.registry import ModelRegistry, RegisteredVersion, files_digest
-from zppo.wiring.card import registered_card
+from zppo.stores.identity import fingerprint, identify
+from zppo.tracking.registry import ModelRegistry, RegisteredVersion
 from zppo.wiring.champions import Champions
+from zppo.wiring.contamination import find_contamination
 from zppo.wiring.context import RunContext
-from zppo.wiring.evaluate import checkpoint_model, model_answers, read_evaluation, run_evaluate
+from zppo.wiring.evaluate import checkpoint_model, model_answers, run_evaluate
 from zppo.wiring.prepare import run_prepare
+from zppo.wiring.registering import register_best
 from zppo.wiring.registry import open_registry, pinned
 from zppo.wiring.train import best_checkpoint
 
@@ -32,9 +27,37 @@ class Wish:
 
     force: str | None = None
     """Why, where it is to be the champion whatever the gates say."""
+    ask: bool = False
+    """Decide only: the alias waits for somebody's approval."""
+    approval: Approval | None = None
+    """Somebody's answer; it holds against the champion that they were asked about."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A decision, and what became of the alias."""
+
+    decision: PromotionDecision
+    text: str
+    waits: bool = False
+    """Whether only somebody's approval is missing."""
+
+    @property
+    def approval(self) -> str:
+        """What is known of it, for readers of the registry's page."""
+        given = self.decision.approval
+        if given is None:
+            return "waited for" if self.waits else "not asked for"
+        return f"{'approved' if given.approved else 'refused'}: {given.reason}"
 
 
 def run_promote(run: RunContext, mlflow_run_id: str, wish: Wish | None = None) -> str:
+    """The promote stage; returns the path of the run's decision."""
+    settle_promotion(run, mlflow_run_id, wish)
+    return run.paths.promotion
+
+
+def settle_promotion(run: RunContext, mlflow_run_id: str, wish: Wish | None = None) -> Outcome:
     """Register the best checkpoint, decide, and let the alias follow; returns the path of the decision.
 
     A decision is committed before the alias moves, so that a crash in between neither decides twice nor loses
@@ -45,11 +68,13 @@ def run_promote(run: RunContext, mlflow_run_id: str, wish: Wish | None = None) -
     evaluation = run_evaluate(run)
     registry, model = open_registry(run.runtime), run.config.promotion.registered_model
     run.checkpoints.pin(best_checkpoint(run), "registered", f"a version of {model} was made from it")
-    version = _register(run, registry, evaluation, mlflow_run_id)
+    version = register_best(run, registry, evaluation, mlflow_run_id)
     attempt = _Attempt(run, registry, version, run.committed(evaluation), wish)
-    while not attempt.settle():
+    while (outcome := attempt.settle()) is None:
         pass
-    return run.paths.promotion
+    if wish:
+        run.progress.say(f"{gates_text(outcome.decision)}\n{outcome.text}")
+    return outcome
 
 
 def read_decision(run: RunContext) -> PromotionDecision:
@@ -71,22 +96,27 @@ class _Attempt:
         self._run = run
         self._registry = registry
         self._version = version
-        self._wish = wish
+        self._is_asked = wish is not None
+        self._wish = wish or Wish()
         self._champions = Champions(run.store, registry, version.model)
         self._identity = identify("promote", {"promotion": run.config.promotion}, [evaluation])
 
-    def settle(self) -> bool:
-        """Decide against the present champion and act on it; False if that changed in the meantime."""
+    def settle(self) -> Outcome | None:
+        """Decide against the present champion and act on it; None if that changed in the meantime."""
         champion = self._champions.current()
         decision = self._standing(champion)
         decision = decision or _decide(self._run, self._registry, champion, self._version)
+        if self._wish.approval:
+            decision = decision.model_copy(update={"approval": self._wish.approval})
         with self._champions.turn() as still:
             if _reference(still) != _reference(champion):
-                return False
+                return None
             self._commit(decision)
             self._registry.tag(self._version, decision_tags(decision))
-            self._act(decision, champion)
-        return True
+            outcome = self._act(decision, champion)
+            if self._is_asked:
+                self._registry.tag(self._version, {"approval": outcome.approval})
+        return outcome
 
     def _standing(self, champion: RegisteredVersion | None) -> PromotionDecision | None:
         """The run's decision where it need not be made anew."""
@@ -96,37 +126,47 @@ class _Attempt:
         if present in (_incumbent_reference(decision), self._version.reference):
             return decision
         done = not decision.promoted or self._was_champion()
-        return decision if done and self._wish is None else None
+        return decision if done and not self._is_asked else None
 
     def _was_champion(self) -> bool:
         return any(move.version == self._version.reference for move in self._champions.history())
 
     def _commit(self, decision: PromotionDecision) -> None:
-        run = self._run
-        if run.store.find(run.paths.promotion, self._identity) is None:
-            with run.store.commit(run.paths.promotion, self._identity) as staging:
-                (staging.directory / DECISION).write_text(decision.model_dump_json(indent=1))
+        """Keep the run's first decision, and each that somebody answered."""
+        store, paths = self._run.store, self._run.paths
+        kept = [(paths.promotion, self._identity)]
+        if decision.approval:
+            answered = identify("answer", {"decision": decision})
+            kept.append((paths.answer(fingerprint(answered)), answered))
+        for path, identity in kept:
+            if store.find(path, identity) is None:
+                with store.commit(path, identity) as staging:
+                    (staging.directory / DECISION).write_text(decision.model_dump_json(indent=1))
 
-    def _act(self, decision: PromotionDecision, champion: RegisteredVersion | None) -> None:
+    def _act(self, decision: PromotionDecision, champion: RegisteredVersion | None) -> Outcome:
         """Move the alias, or say why not."""
-        force = self._wish.force if self._wish else None
-        if self._wish:
-            self._run.progress.say(gates_text(decision))
-        if _reference(champion) == self._version.reference:
-            self._say(f"{self._version.reference} is the champion already; nothing was changed")
-        elif force:
-            self._move("forced", force, decision, champion)
+        mine, stays = self._version.reference, f"{_name(champion)} stays"
+        text, waits = f"{mine} has been promoted before; {stays}", False
+        if _reference(champion) == mine:
+            text = f"{mine} is the champion already; nothing was changed"
+        elif self._wish.force:
+            text = self._move("forced", self._wish.force, decision, champion)
         elif not decision.promoted:
-            self._say(f"{_name(champion)} stays; --force --reason TEXT overrules the gates")
-        elif self._wish is None and self._was_champion():
+            text = f"{stays}; --force --reason TEXT overrules the gates"
+        elif not self._is_asked and self._was_champion():
             pass  # the pipeline, resumed after it acted
         elif back := self._champions.rolled_back(self._version):
-            self._say(
-                f"{self._version.reference} was rolled back ({back.reason}), and its evaluation is the same: "
-                f"{_name(champion)} stays; --force --reason TEXT makes it champion again"
+            text = (
+                f"{mine} was rolled back ({back.reason}), and its evaluation is the same: {stays}; "
+                "--force --reason TEXT makes it champion again"
             )
+        elif self._wish.ask:
+            text, waits = f"{mine} passed its gates and waits for approval; until then {stays}", True
+        elif refusal := _refusal(decision.approval, champion):
+            text = f"{stays}: {refusal}"
         else:
-            self._move("promotion", decision.reason, decision, champion)
+            text = self._move("promotion", decision.reason, decision, champion)
+        return Outcome(decision, text, waits)
 
     def _move(
         self,
@@ -134,7 +174,7 @@ class _Attempt:
         reason: str,
         decision: PromotionDecision,
         champion: RegisteredVersion | None,
-    ) -> None:
+    ) -> str:
         move = ChampionMove(
             registered_model=self._version.model,
             number=len(self._champions.history()) + 1,
@@ -146,11 +186,19 @@ class _Attempt:
         )
         self._champions.move(move)
         before = f"before: {move.previous}; zppo rollback goes back to it" if champion else "the first one"
-        self._say(f"{move.version} is the champion now ({before})")
+        return f"{move.version} is the champion now ({before})"
 
-    def _say(self, text: str) -> None:
-        if self._wish:
-            self._run.progress.say(text)
+
+def _refusal(approval: Approval | None, champion: RegisteredVersion | None) -> str | None:
+    """Why an answer moves nothing; None where it approves, or nobody was asked."""
+    if approval is None:
+        return None
+    if not approval.approved:
+        return f"refused: {approval.reason}"
+    if approval.against != _reference(champion):
+        asked = approval.against or "the base"
+        return f"the approval was of a challenge to {asked}; start the promotion again to be asked anew"
+    return None
 
 
 def gates_text(decision: PromotionDecision) -> str:
@@ -215,58 +263,3 @@ def _incumbent(
     model = run.load(run.config.student, resolved)
     contender = Contender(role=role, model=resolved.reference, digest=resolved.digest)
     return contender, model_answers(run, role, model, prepared)
-
-
-def find_contamination(run: RunContext, prepared: str) -> Contamination:
-    """Look for test questions in the other splits, whose ids are digests of their content."""
-    report = read_artifact(run.store, prepared, "report.json", PreparedData)
-    near = run.record.data.near_duplicates
-    test = _ids(run, prepared, "test")
-    learned = _ids(run, prepared, "train") | _ids(run, prepared, "validation")
-    return Contamination(
-        test_questions=len(test),
-        in_training=len(test & learned),
-        removed=sum(
-            removal.count
-            for source in report.sources
-            for removal in source.removed
-            if removal.rule == "contamination"
-        ),
-        near_threshold=near.threshold if near.enabled else None,
-    )
-
-
-def _ids(run: RunContext, prepared: str, split: Split) -> set[str]:
-    file = pq.ParquetFile(run.store.file(prepared, f"{split}.parquet"))
-    return {each for batch in file.iter_batches(columns=["id"]) for each in batch.column(0).to_pylist()}
-
-
-def _register(
-    run: RunContext, registry: ModelRegistry, evaluation: str, mlflow_run_id: str
-) -> RegisteredVersion:
-    lineage = _lineage(run, evaluation)
-    card = registered_card(run, lineage, read_evaluation(run))
-    model = run.config.promotion.registered_model
-    return registry.register(
-        model, _files(run), lineage, mlflow_run_id, card.model_dump_json(indent=1).encode()
-    )
-
-
-def _files(run: RunContext) -> list[Path]:
-    path = run.paths.checkpoint(best_checkpoint(run))
-    run.store.verify(path)
-    return checkpoint_files(run.store.home / path)
-
-
-def _lineage(run: RunContext, evaluation: str) -> Lineage:
-    best = best_checkpoint(run)
-    student = run.record.student
-    return Lineage(
-        run=run.name,
-        round=best,
-        student=f"{student.reference} {student.digest}",
-        run_fingerprint=run.manifest.fingerprint,
-        checkpoint_fingerprint=run.committed(run.paths.checkpoint(best)).fingerprint,
-        evaluation_fingerprint=run.committed(evaluation).fingerprint,
-        weights_sha256=files_digest([file for file in _files(run) if file.suffix == ".safetensors"]),
-    )

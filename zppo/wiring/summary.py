@@ -10,6 +10,7 @@ from schemas.promotion import PromotionDecision
 from schemas.report import StepReport
 from schemas.rollout import PromptKind
 from schemas.spend import EndpointSpend
+from zppo.core.champions import rolled_back
 from zppo.endpoints.spending import SpendLog
 from zppo.picture import draw_accuracy
 from zppo.progress import clock_text
@@ -18,6 +19,7 @@ from zppo.report.history import RunHistory
 from zppo.runs import PAGE, PICTURE, SUMMARY
 from zppo.stages.train import read_base, read_reports, read_timings
 from zppo.stores.identity import identify
+from zppo.wiring.champions import champion_moves
 from zppo.wiring.context import RunContext
 from zppo.wiring.evaluate import read_evaluation
 from zppo.wiring.promote import read_decision
@@ -66,9 +68,18 @@ def summary_text(
         *_teacher(run),
         *_judge(run, reports),
         f"Promotion: {decision.reason}.",
-        f"Registered: {decision.challenger.model}{' (made champion)' if decision.promoted else ''}",
+        f"Registered: {decision.challenger.model}{_champion(run, decision)}",
     ]
     return "\n".join(lines)
+
+
+def _champion(run: RunContext, decision: PromotionDecision) -> str:
+    """What became of the version; a decision alone does not tell."""
+    version = decision.challenger.model
+    moves = champion_moves(run.store, decision.registered_model)
+    if rolled_back(moves, version):
+        return " (rolled back)"
+    return " (made champion)" if any(move.version == version for move in moves) else ""
 
 
 def _accuracy_table(evaluation: Evaluation) -> list[str]:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from schemas.config.run import Runtime
-from schemas.promotion import PromotionDecision
+from schemas.promotion import Approval, PromotionDecision
 from tests.pipelines import recipe, run_without_prefect
 from zppo.errors import InputError
 from zppo.layout import RunPaths
 from zppo.progress import Lines
-from zppo.runs import read_run
+from zppo.runs import finished_summary, read_run
 from zppo.stores.local import LocalStore
 from zppo.tracking.registry import ModelRegistry, RegisteredVersion
 from zppo.wiring.champions import Champions
@@ -41,12 +41,16 @@ class Home:
 
     def ask(self, name: str, *overrides: str, force: str | None = None) -> str:
         """A person asks for the promotion of a finished run; what they are told."""
+        return self.wish(Wish(force), name, *overrides)
+
+    def wish(self, wish: Wish, name: str, *overrides: str) -> str:
+        """What is said of a person's wish."""
         said, config = StringIO(), recipe(self.path, *SHORT, *overrides)
         with (
             open_run(config, name, Runtime(home=self.path), Lines(said)) as run,
             tracking(run) as tracker,
         ):
-            run_promote(run, tracker.run_id, Wish(force))
+            run_promote(run, tracker.run_id, wish)
         return said.getvalue()
 
     def decision(self, name: str) -> PromotionDecision:
@@ -106,6 +110,15 @@ def test_a_person_sees_every_gate_and_who_is_champion(home: Home) -> None:
     assert f"models:/{MODEL}/2 is the champion already; nothing was changed" in said
 
 
+def test_a_summary_says_what_became_of_the_version(home: Home) -> None:
+    assert f"Registered: models:/{MODEL}/2 (made champion)" in str(finished_summary(home.path, "strong"))
+    assert (
+        str(finished_summary(home.path, "weak"))
+        .partition("Registered: ")[2]
+        .startswith(f"models:/{MODEL}/1\n")
+    )
+
+
 def test_a_person_overrules_the_gates_with_a_reason_that_is_kept(home: Home) -> None:
     said = home.ask("weak", "promotion.min_gain=0.9", force="the other is slow")
     assert f"models:/{MODEL}/1 is the champion now (before: models:/{MODEL}/2" in said
@@ -145,6 +158,35 @@ def test_student_champion_is_pinned_to_the_version_of_that_moment(home: Home) ->
     home.registry.crown(home.registry.resolve(f"models:/{MODEL}/1", MODEL))
     home.run("again", "student.model=champion", "promotion.min_gain=0.9")
     assert read_run(home.path, "again").student.reference == f"models:/{MODEL}/2"
+
+
+def test_a_promotion_that_waits_for_approval_moves_by_a_yes_to_that_very_question_alone(home: Home) -> None:
+    def said(wish: Wish) -> str:
+        return home.wish(wish, "strong", "student.model=pocket/teacher").splitlines()[-1]
+
+    def tag() -> str:
+        return home.registry.resolve(f"models:/{MODEL}/2", MODEL).tags["zppo.approval"]
+
+    first, second = f"models:/{MODEL}/1", f"models:/{MODEL}/2"
+    assert said(Wish(ask=True)).startswith(f"{second} passed its gates and waits for approval")
+    assert (home.champion(), tag()) == (first, "waited for")
+    assert said(Wish(approval=Approval(approved=False, reason="too slow", against=first))) == (
+        f"the champion {first} stays: refused: too slow"
+    )
+    assert (home.champion(), tag()) == (first, "refused: too slow")
+    assert "a challenge to the base" in said(
+        Wish(approval=Approval(approved=True, reason="so", against=None))
+    )
+    assert home.champion() == first
+    assert said(Wish(approval=Approval(approved=True, reason="fast now", against=first))).startswith(
+        f"{second} is the champion now"
+    )
+    assert (home.champion(), tag()) == (second, "approved: fast now")
+    last = Champions(LocalStore(home.path), home.registry, MODEL).history()[-1]
+    assert last.decision is not None
+    assert last.decision.approval == Approval(approved=True, reason="fast now", against=first)
+    answers = LocalStore(home.path).committed(f"{RunPaths('strong').root}/answers")
+    assert len(answers) == 3
 
 
 def test_without_a_champion_student_champion_is_refused(tmp_path: Path, mlflow_database: Path) -> None:
