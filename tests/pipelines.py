@@ -133,23 +133,12 @@ def results(home: Path, name: str = NAME) -> dict[str, str]:
 
     Left out is what differs between two equal runs: times, ids and package versions.
     """
-    files = [file for folder in (name, "store") for file in (home / folder).rglob("*.*")]
-    found = {
-        str(file.relative_to(home)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in files
-        if file.is_file() and not any(file.match(pattern) for pattern in _CIRCUMSTANCES)
-    }
+    files = [file for folder in (name, "store") for file in (home / folder).rglob("*.*") if file.is_file()]
+    found = {str(file.relative_to(home)): content(file) for file in files if _is_promised(file)}
     found |= {
         f"fingerprint of {file.parent.relative_to(home)}": fingerprint(file)
         for file in files
         if file.name == "manifest.json"
-    }
-    found |= {
-        str(file.relative_to(home)): "\n".join(
-            line for line in file.read_text().splitlines() if not line.startswith("Time of the rounds:")
-        )
-        for file in files
-        if file.name == "summary.md"
     }
     return found | tracked(home)
 
@@ -179,13 +168,29 @@ def _position(name: str) -> tuple[int, int, bool, str]:
 
 _STAGES = ("prepare", "precompute", "run", "base", "rounds", "answers", "evaluate", "promote", "summary")
 _CIRCUMSTANCES = (
-    "manifest.json",
-    "timings.json",
-    "run.lock",
-    "summary/summary.md",
-    "summary/report.html",
-    "precompute/*/report.json",
+    "manifest.json",  # the time of its commit and the versions of packages; its fingerprint is compared
+    "timings.json",  # nothing but seconds
+    "run.lock",  # the process that held it last
+    "report.html",  # shows the seconds of every round and when it was written
 )
+"""Files that may differ between two equal runs."""
+
+
+def _is_promised(file: Path) -> bool:
+    return not any(file.match(pattern) for pattern in _CIRCUMSTANCES)
+
+
+def content(file: Path) -> str:
+    """The SHA-256 of a file, or of what is left of it without its seconds."""
+    data = file.read_bytes()
+    if file.name == "summary.md":
+        lines = data.splitlines(keepends=True)
+        data = b"".join(line for line in lines if not line.startswith(b"Time of the rounds:"))
+    elif file.match("precompute/*/report.json"):
+        report = json.loads(data)
+        del report["seconds"]  # of drawing, over all processes that drew
+        data = json.dumps(report).encode()
+    return hashlib.sha256(data).hexdigest()
 
 
 def fingerprint(manifest: Path) -> str:
@@ -194,17 +199,54 @@ def fingerprint(manifest: Path) -> str:
 
 
 def tracked(home: Path) -> dict[str, str]:
-    """What MLflow's database holds, times and ids left out; a name that comes up twice shows its count."""
-    queries = (
-        "select 'metric ' || key || ' at ' || step, value from metrics where key not like 'seconds/%'",
-        "select 'parameter ' || key, value from params",
-        "select 'run ' || name, status from runs",
-        "select 'data ' || name || ' ' || digest, dataset_source from datasets",
-        "select 'version ' || name || ' ' || version, current_stage from model_versions",
-        "select 'tag ' || name || ' ' || version || ' ' || key, value from model_version_tags",
-        "select 'alias ' || name || ' ' || alias, version from registered_model_aliases",
-    )
+    """What MLflow's database and its files hold, times and ids left out; a name that comes up twice shows
+    its count.
+    """
     with closing(sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True)) as database:
-        rows = [row for query in queries for row in database.execute(query)]
+        rows = [row for query in TRACKED for row in database.execute(query)]
+        runs = database.execute("select name, run_uuid from runs").fetchall()
+    for name, run in runs:
+        rows += _logged(name, home / "mlartifacts" / run / "artifacts")
     times = Counter(name for name, _ in rows)
     return {(name if times[name] == 1 else f"{times[name]} times {name}"): str(value) for name, value in rows}
+
+
+TRACKED = (
+    # Seconds are measured anew in every process.
+    "select 'metric ' || key || ' at ' || step, iif(is_nan, 'nan', value) from metrics"
+    " where key not like 'seconds/%'",
+    "select 'latest value of ' || key, iif(is_nan, 'nan', value) from latest_metrics"
+    " where key not like 'seconds/%'",
+    "select 'latest step of ' || key, step from latest_metrics",
+    "select 'parameter ' || key, value from params",
+    "select 'run ' || name, status from runs",
+    "select 'stage of run ' || name, lifecycle_stage from runs",
+    # The key holds the time at which the run began.
+    "select 'tag of run ' || runs.name || ' ' || key, value from tags join runs using (run_uuid)"
+    " where key != 'zppo.key'",
+    "select 'data ' || name || ' ' || digest, dataset_source from datasets",
+    "select 'input of run ' || runs.name || ' ' || datasets.name || ' ' || digest, step from inputs"
+    " join runs on destination_id = run_uuid join datasets on source_id = dataset_uuid",
+    "select 'experiment ' || name, lifecycle_stage from experiments",
+    "select 'tag of experiment ' || name || ' ' || key, value from experiment_tags"
+    " join experiments using (experiment_id)",
+    "select 'model ' || name, description from registered_models",
+    "select 'tag of model ' || name || ' ' || key, value from registered_model_tags",
+    "select 'alias ' || name || ' ' || alias, version from registered_model_aliases",
+    "select 'version ' || name || ' ' || version, current_stage from model_versions",
+    "select 'status of version ' || name || ' ' || version, status from model_versions",
+    # Before it lie the home and the id of the run.
+    "select 'files of version ' || name || ' ' || version, substr(source, instr(source, '/artifacts/'))"
+    " from model_versions",
+    "select 'tag ' || name || ' ' || version || ' ' || key, value from model_version_tags",
+)
+"""Of each row of MLflow's tables a name and a value. Never asked for are times, ids, users and hosts."""
+
+
+def _logged(run: str, artifacts: Path) -> list[tuple[str, str]]:
+    """Files that a run keeps in MLflow, by their places in it."""
+    return [
+        (f"artifact of run {run} {file.relative_to(artifacts)}", content(file))
+        for file in sorted(artifacts.rglob("*"))
+        if file.is_file() and _is_promised(file)
+    ]

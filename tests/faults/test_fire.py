@@ -1,6 +1,8 @@
 """The fault harness itself: what it must notice, and what it must not forget."""
 
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from tests.faults.conftest import Finished
 from tests.faults.fire import Entry, Journal, seconds_left
 from tests.faults.fire_cases import KINDS, Case, Reference, all_cases, wrong_states
-from tests.pipelines import first_difference
+from tests.pipelines import TRACKED, first_difference
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,15 @@ from tests.pipelines import first_difference
         r"metric .* at 3$",
         r"version .* 1$",
         r"tag .*fingerprint$",
+        r"precompute/.*report\.json$",
+        r"latest value of round$",
+        r"latest step of seconds/update$",
+        r"tag of run .*runName$",
+        r"input of run ",
+        r"files of version .* 1$",
+        r"artifact of run .*model\.safetensors$",
+        r"artifact of run .*card\.json$",
+        r"artifact of run .*summary\.md$",
     ],
 )
 def test_a_difference_anywhere_in_the_results_is_found_and_named(undisturbed: Finished, spoiled: str) -> None:
@@ -37,6 +48,15 @@ def test_a_difference_anywhere_in_the_results_is_found_and_named(undisturbed: Fi
         difference = first_difference(found, undisturbed.results)
         assert difference is not None
         assert difference.startswith(f"{name} is ")
+
+
+def test_every_table_that_a_run_fills_in_mlflow_is_compared(undisturbed: Finished) -> None:
+    own = {"alembic_version", "workspaces"}  # MLflow's own, the same in an empty database
+    with closing(sqlite3.connect(undisturbed.home / "mlflow.db")) as database:
+        tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
+        filled = {name for name in tables if database.execute(f"select 1 from {name} limit 1").fetchone()}
+    queries = " ".join(TRACKED)
+    assert {name for name in filled - own if not re.search(rf"\b(from|join) {name}\b", queries)} == set()
 
 
 def test_the_first_of_several_differences_is_the_one_of_the_earliest_stage(undisturbed: Finished) -> None:
