@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from schemas.clipping import ClippedTokens
 from schemas.evaluation import BaselineScore, Evaluation, EvaluationAnswer, Interval
 from schemas.manifest import Manifest
 from schemas.promotion import Contender, Difference, Gate, PromotionDecision
@@ -24,6 +25,7 @@ from zppo.recipes import load_recipe
 from zppo.runs import DECISION, EVALUATION, RUN_FILE
 from zppo.stages.precompute import REPORT as POOL_REPORT
 from zppo.stages.train import REPORT, TIMINGS, VALIDATION
+from zppo.stores.clipping import CLIPPED, write_clipped
 from zppo.stores.files import Operations
 from zppo.stores.identity import fingerprint, identify
 from zppo.stores.local import LocalStore
@@ -39,6 +41,8 @@ HOSTILE = (
 LONG_LINE = "x" * 100_000
 TOKENIZER = Path(__file__).parents[1] / "zppo" / "pocket" / "student" / "tokenizer.json"
 QUESTIONS = 6
+WITHOUT_CLIPPED = 2
+"""A round that tells of clipping what programs told before they recorded it token by token."""
 
 
 class Story:
@@ -136,6 +140,8 @@ class Story:
         with self.store.commit(self.paths.update(index), identify("update", {"round": index}, [])) as staging:
             (staging.directory / REPORT).write_text(report.model_dump_json())
             (staging.directory / TIMINGS).write_text(timings.model_dump_json())
+            if index != WITHOUT_CLIPPED:
+                write_clipped(staging.directory / CLIPPED, [_clipped(round_)])
 
     def _collected(self, index: int) -> Round:
         replayed = [entry.question_id for entry in self.state.buffer.entries[:1]]
@@ -242,6 +248,16 @@ def _updates(index: int) -> list[UpdateReport]:
             clip_high_fraction=0.02, dual_clip_fraction=0.0, tokens=40, active_tokens=20,
         )
     ]  # fmt: skip
+
+
+def _clipped(round_: Round) -> list[ClippedTokens]:
+    """Of every BCQ a token of its first rollout, which is right, and both of its second, which is wrong."""
+    bounds = (("#0", "high", (0,)), ("#1", "low", (0,)), ("#1", "dual", (1,)))
+    return [
+        ClippedTokens(rollout=f"{each.id}{rollout}", bound=bound, places=places)
+        for each in round_.of_kind("bcq")
+        for rollout, bound, places in bounds
+    ]
 
 
 def _evaluation(story: Story) -> Evaluation:

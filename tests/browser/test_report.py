@@ -108,10 +108,50 @@ def test_a_question_is_followed_through_its_visits(open_page: Open, report: Path
     assert "the correct candidate’s answer" in text
     assert "repeats a listed wrong answer" in text
     assert "engine error" in text
-    assert "Clipping is recorded as shares" in text
+    assert "Clipping is not recorded token by token" in text
     assert page.evaluate("document.activeElement.id") == "life-title"
     life.locator(".rollouts summary").first.click()
     assert life.locator(".rollouts .token").count() > 0
+
+
+CONTRASTS = """name => {
+  const numbers = text => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
+  const linear = part => (part /= 255) <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const weigh = (sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place];
+  const light = text => numbers(text).map(linear).reduce(weigh, 0);
+  const contrast = (one, other) => (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+  const style = getComputedStyle(document.querySelector(`#life .key .${name}`));
+  const [ground, ink] = [light(style.backgroundColor), light(style.color)];
+  const lines = ["Top", "Bottom"].filter(side => parseFloat(style[`border${side}Width`]) > 0);
+  return [contrast(ground, ink), ...lines.map(side => contrast(ground, light(style[`border${side}Color`])))];
+}"""
+"""Of a mark in the legend: its text on its ground, then its lines on its ground."""
+
+
+def test_clipped_tokens_are_coloured_counted_and_explained(open_page: Open, report: Path) -> None:
+    page = open_page(report.as_uri() + "#q=q0")
+    bcq = page.locator("#life .kind-bcq").first
+    assert bcq.locator(".clip-count").all_inner_texts() == ["1 clipped", "2 clipped"]
+    assert bcq.locator(".clip-count").nth(1).get_attribute("title") == (
+        "1 clipped below, 1 clipped by the dual clip"
+    )
+    open_all(page)
+    for bound, name in (("high", "above"), ("low", "below"), ("dual", "by the dual clip")):
+        token = bcq.locator(f".rollouts .token.clip-{bound}")
+        assert token.count() == 1
+        assert f"clipped {name} in the update: no gradient" in token.get_attribute("title")
+        assert page.locator(f"#life .key .clip-{bound}").inner_text() == f"clipped {name}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_marks_of_tokens_can_be_read_in_both_themes(open_page: Open, report: Path, scheme: str) -> None:
+    page = open_page(report.as_uri() + "#q=q0", scheme=scheme)
+    lines = {"p1": 0, "p2": 0, "p3": 0, "p4": 0, "clip-low": 1, "clip-high": 1, "clip-dual": 2}
+    for name, count in lines.items():
+        text, *of_lines = page.evaluate(CONTRASTS, name)
+        assert text >= 4.5, name
+        assert len(of_lines) == count
+        assert all(line >= 3 for line in of_lines), name
 
 
 def test_the_address_leads_to_a_question_again(open_page: Open, report: Path) -> None:

@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
+from schemas.clipping import ClippedTokens
 from schemas.config.method import PolicyGradient
 from schemas.question import Question
 from schemas.report import StepReport
@@ -31,6 +33,15 @@ class UnknownQuestion(InputError):
     """The run has no such training question, or none at all yet."""
 
 
+@dataclass(frozen=True)
+class _Round:
+    """What is known of the rollouts of a round besides what was sampled; by `<group id>#<index>`."""
+
+    tokens: TokenTexts
+    advantages: Mapping[str, float] | None
+    clipped: Mapping[str, tuple[ClippedTokens, ...]] | None
+
+
 def question_details(history: RunHistory, ids: Iterable[str]) -> dict[str, QuestionDetail]:
     """The lives of some questions, by id; of the rounds only their groups are read in full.
 
@@ -45,11 +56,15 @@ def question_details(history: RunHistory, ids: Iterable[str]) -> dict[str, Quest
         for visit in history.lives.visits.get(id, ()):
             by_round[visit.round].append((id, visit))
     for index in sorted(by_round):
-        advantages = round_advantages(history.weightless_round(index), history)
         all_groups = history.groups(index, {id for id, _ in by_round[index]})
+        round_ = _Round(
+            tokens=tokens,
+            advantages=round_advantages(history.weightless_round(index), history),
+            clipped=history.clipped(index, [name for group in all_groups for name in _names(group)]),
+        )
         for id, visit in by_round[index]:
             groups = [group for group in all_groups if group.question_id == id]
-            visits[id].append(_visit(history, id, visit, groups, advantages, tokens))
+            visits[id].append(_visit(history, id, visit, groups, round_))
     return {id: _question(history, id, visits[id]) for id in wanted}
 
 
@@ -136,8 +151,7 @@ def _visit(
     id: str,
     visit: Visit,
     groups: Sequence[Group],
-    advantages: Mapping[str, float] | None,
-    tokens: TokenTexts,
+    round_: _Round,
 ) -> VisitDetail:
     answers = visit.served.correct_answers if visit.served else ()
     teacher, note = _teacher(history, id, visit)
@@ -147,22 +161,23 @@ def _visit(
         accuracy=visit.accuracy,
         teacher=tuple(teacher),
         teacher_note=note,
-        groups=tuple(_group(group, advantages, answers, tokens) for group in groups),
+        groups=tuple(_group(group, answers, round_) for group in groups),
         events=tuple(event for index, event in history.lives.events.get(id, ()) if index == visit.round),
-        update_note=update_note(history.reports[visit.round - 1]),
+        update_note=update_note(history.reports[visit.round - 1], round_.clipped is not None),
     )
 
 
-def update_note(report: StepReport) -> str:
-    """What is recorded of clipping: shares of the round's tokens, not which."""
+def update_note(report: StepReport, told: bool) -> str:
+    """What is recorded of clipping: shares of the round's tokens, and where `told` which ones."""
     low, high, dual = (
         mean_update(report, f"{name}_fraction") for name in ("clip_low", "clip_high", "dual_clip")
     )
     if low is None or high is None or dual is None:
         return "Nothing was clipped: the round made no update, or its loss has no clipping."
+    which = "is marked in the responses" if told else "is not recorded token by token by this run"
     return (
-        f"Clipping is recorded as shares of the round’s tokens, not token by token: {low:.2%} below, "
-        f"{high:.2%} above, {dual:.2%} by the dual clip."
+        f"Clipping {which}. Of all tokens of the round’s updates {low:.2%} were clipped below, {high:.2%} "
+        f"above and {dual:.2%} by the dual clip."
     )
 
 
@@ -198,20 +213,24 @@ def _teacher_note(served: ServedResponses) -> str:
     return "; ".join(parts) + "."
 
 
-def _group(
-    group: Group, advantages: Mapping[str, float] | None, answers: Sequence[str], tokens: TokenTexts
-) -> GroupDetail:
-    def rollout(each: Rollout) -> RolloutDetail:
+def _names(group: Group) -> list[str]:
+    """How updates name its rollouts."""
+    return [f"{group.id}#{rollout.index}" for rollout in group.rollouts]
+
+
+def _group(group: Group, answers: Sequence[str], its: _Round) -> GroupDetail:
+    def rollout(name: str, each: Rollout) -> RolloutDetail:
         return RolloutDetail(
             index=each.index,
             outcome=each.outcome,
             reward=each.reward,
             answer=each.answer,
-            advantage=None if advantages is None else advantages[f"{group.id}#{each.index}"],
+            advantage=None if its.advantages is None else its.advantages[name],
             text=each.text,
             tokens=len(each.token_ids),
-            pieces=tokens.pieces(each.token_ids, after=group.prompt.prefix_ids),
+            pieces=its.tokens.pieces(each.token_ids, after=group.prompt.prefix_ids),
             logprobs=tuple(round(value, 2) for value in each.logprobs),
+            clipped=its.clipped.get(name, ()) if its.clipped else (),
             audit=audit(group, each, answers),
             verdict=each.verdict,
         )
@@ -219,8 +238,8 @@ def _group(
     return GroupDetail(
         id=group.id,
         accuracy=group.accuracy,
-        prompt=_prompt(group.prompt, tokens),
-        rollouts=(*map(rollout, group.rollouts), *map(_failure, group.failures)),
+        prompt=_prompt(group.prompt, its.tokens),
+        rollouts=(*map(rollout, _names(group), group.rollouts), *map(_failure, group.failures)),
     )
 
 

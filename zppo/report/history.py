@@ -1,11 +1,12 @@
 """A run as its report sees it: read from the store, while it runs or afterwards, and never changed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
+from schemas.clipping import ClippedTokens
 from schemas.evaluation import Evaluation
 from schemas.manifest import Manifest
 from schemas.promotion import PromotionDecision
@@ -24,6 +25,7 @@ from zppo.runs import DECISION, EVALUATION, read_run
 from zppo.stages.precompute import REPORT as POOL_REPORT
 from zppo.stages.train import committed_rounds, read_base, read_report, read_timings
 from zppo.stores.artifacts import read_artifact
+from zppo.stores.clipping import CLIPPED, read_clipped
 from zppo.stores.local import LocalStore
 from zppo.stores.locks import holder
 from zppo.teachers.pool import RESPONSES, PoolTable
@@ -92,6 +94,15 @@ class RunHistory:
         """Everything that a committed round sampled for some questions."""
         return read_groups(self.store, self.paths, index, questions)
 
+    def clipped(
+        self, index: int, rollouts: Collection[str]
+    ) -> Mapping[str, tuple[ClippedTokens, ...]] | None:
+        """Which tokens of some rollouts a round's updates clipped; None where that is not recorded."""
+        path = self.paths.update(index)
+        if not self._has(path, CLIPPED):
+            return None
+        return read_clipped(self.store.file(path, CLIPPED), rollouts)
+
     @property
     def base(self) -> ValidationReport | None:
         """Validation of the base student."""
@@ -147,10 +158,14 @@ class RunHistory:
     def checkpoint_file(self, name: str) -> Path | None:
         """A file of the newest kept checkpoint that has it."""
         for path in reversed(self.store.committed(self.paths.checkpoints)):
-            manifest = self.store.read(path)
-            if manifest is not None and any(file.path == name for file in manifest.files):
+            if self._has(path, name):
                 return self.store.file(path, name)
         return None
+
+    def _has(self, path: str, name: str) -> bool:
+        """Whether an artifact holds a file of that name."""
+        manifest = self.store.read(path)
+        return manifest is not None and any(file.path == name for file in manifest.files)
 
     def _parent(self, stage: str) -> str | None:
         """The shared artifact of a stage that the rounds were made from."""

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from schemas.base import Fraction, Frozen
 from schemas.buffer import BufferEvent
+from schemas.clipping import ClippedTokens
 from schemas.rollout import Author, FailureOutcome, Outcome, PromptKind, Verdict
 
 Level = Literal["problem", "notice", "fine", "unknown"]
@@ -147,6 +148,8 @@ class RolloutDetail(Frozen):
     """Text of each sampled token; empty where no tokenizer is at hand."""
     logprobs: tuple[float, ...] = ()
     """Of each sampled token, when it was sampled, to two decimals."""
+    clipped: tuple[ClippedTokens, ...] = ()
+    """Which of its tokens the update clipped; empty, too, where the round does not record it."""
     audit: str = ""
     """Whose answer it gives."""
     cause: str = ""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests import build
-from tests.stories import Story
+from tests.stories import WITHOUT_CLIPPED, Story
 from zppo.core.advantage import compute_advantages
 from zppo.report.details import question_details, round_advantages, segments
 from zppo.report.history import RunHistory
@@ -122,6 +122,17 @@ def test_tokens_are_cut_by_the_tokenizer_of_a_checkpoint_where_there_is_one(
     other = RunHistory(home, "other")
     id = next(iter(other.lives.visits))
     assert question_details(other, [id])[id].visits[0].groups[0].rollouts[0].pieces == ()
+
+
+def test_what_an_update_clipped_is_told_of_every_rollout_and_where_it_is_not_recorded_that_is_said(
+    history: RunHistory,
+) -> None:
+    visits = {visit.round: visit for visit in question_details(history, ["q0"])["q0"].visits}
+    bcq = next(group for group in visits[1].groups if group.prompt.kind == "bcq")
+    told = [[(each.bound, each.places) for each in rollout.clipped] for rollout in bcq.rollouts]
+    assert told == [[("high", (0,))], [("low", (0,)), ("dual", (1,))], [], []]
+    assert "marked in the responses" in visits[1].update_note
+    assert "not recorded token by token" in visits[WITHOUT_CLIPPED].update_note
 
 
 def test_the_sample_is_the_same_whenever_it_is_drawn_and_names_nobody_twice(history: RunHistory) -> None:

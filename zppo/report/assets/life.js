@@ -2,6 +2,7 @@
 
 const EVENTS = { admit: "admitted to the buffer", graduate: "graduated from the buffer", evict: "evicted from the buffer" };
 const KINDS = { plain: "Plain", bcq: "BCQ", ncq: "NCQ", hint: "Hint", prefix: "Prefix", extra: "Extra plain" };
+const CLIPS = { low: "clipped below", high: "clipped above", dual: "clipped by the dual clip" };
 const LEVELS = [0.9, 0.5, 0.1, 0.01, 0];
 const TOKENS = 2000;
 
@@ -52,7 +53,8 @@ function key() {
     ", marked for you only. Tokens by the probability with which they were sampled: ",
     ...scale.flatMap((span) => [span, " "]),
     el("span", { class: "token forced" }, "forced prefix"),
-    ", not sampled and without gradient.",
+    ", not sampled and without gradient. Tokens whose gradient the update’s clipping took away: ",
+    ...Object.entries(CLIPS).flatMap(([bound, name]) => [el("span", { class: `token clip-${bound}` }, name), " "]),
   );
 }
 
@@ -152,22 +154,26 @@ function rolloutRow(rollout, prompt) {
     el("span", { class: "cell answer-cell" }, "answer ", inline(short(rollout.answer ?? "none", 40), "answer")),
     el("span", { class: "cell" }, "advantage ", el("b", { class: sign(rollout.advantage) }, advantage(rollout.advantage))),
     el("span", { class: "cell quiet" }, `${rollout.tokens.toLocaleString("en")} tokens`),
+    rollout.clipped.length ? el("span", { class: "cell clip-count", title: clipTitle(rollout) }, clipCount(rollout)) : "",
     rollout.audit ? el("span", { class: "cell audit" }, rollout.audit) : "",
     rollout.verdict ? el("span", { class: "cell" }, `judge: ${rollout.verdict}`) : "",
   ];
   return fold(summary, () => [rollout.cause ? el("p", {}, "Cause: ", inline(rollout.cause)) : "", response(rollout, prompt)]);
 }
 
+const clipCount = (rollout) => `${rollout.clipped.reduce((sum, each) => sum + each.places.length, 0).toLocaleString("en")} clipped`;
+const clipTitle = (rollout) => rollout.clipped.map((each) => `${each.places.length.toLocaleString("en")} ${CLIPS[each.bound]}`).join(", ");
 const sign = (value) => (value > 0 ? "plus" : value < 0 ? "minus" : "zero");
 const advantage = (value) => (value === null ? "–" : `${value > 0 ? "+" : ""}${value.toFixed(3)}`);
 
 function response(rollout, prompt) {
   if (!rollout.pieces.length) return block(rollout.text);
   const box = el("div", { class: "text tokens", dir: "auto" });
+  const bounds = new Map(rollout.clipped.flatMap((each) => each.places.map((place) => [place, each.bound])));
   const show = (count) => {
     box.replaceChildren();
     if (prompt.forced_text) box.append(el("span", { class: "token forced", title: "forced" }, ...visible(prompt.forced_text)));
-    rollout.pieces.slice(0, count).forEach((piece, place) => box.append(token(piece, rollout.logprobs[place])));
+    rollout.pieces.slice(0, count).forEach((piece, place) => box.append(token(piece, rollout.logprobs[place], bounds.get(place))));
     if (count < rollout.pieces.length) {
       const all = `show all ${rollout.pieces.length.toLocaleString("en")} tokens`;
       box.append(" … ", el("button", { type: "button", class: "more", onclick: () => show(rollout.pieces.length) }, all));
@@ -180,9 +186,10 @@ function response(rollout, prompt) {
   return el("div", {}, box, asText);
 }
 
-function token(piece, logprob) {
+function token(piece, logprob, bound) {
   const probability = Math.exp(logprob);
   const level = LEVELS.findIndex((least) => probability >= least);
-  const title = `sampled with probability ${probability.toFixed(3)} (log ${logprob.toFixed(2)})`;
-  return el("span", { class: `token p${level}`, title }, ...clipped(piece));
+  const how = bound ? `, ${CLIPS[bound]} in the update: no gradient` : "";
+  const title = `sampled with probability ${probability.toFixed(3)} (log ${logprob.toFixed(2)})${how}`;
+  return el("span", { class: `token ${bound ? "clip-" + bound : "p" + level}`, title }, ...clipped(piece));
 }
