@@ -81,7 +81,8 @@ class ModelScores(Frozen):
     model: str
     """As the recipe or the store names it."""
     digest: str
-    """What identifies the weights: `sha256:…` over the checkpoint's files, or `commit:…` of the hub."""
+    """What identifies the weights: `sha256:…` over the checkpoint's files, or `commit:…` of the hub; of a
+    model behind an endpoint `endpoint:NAME@LABEL`, as the recipe names it."""
     in_distribution: Score
     """Over the test questions of all training sources."""
     out_of_distribution: Score

@@ -22,7 +22,7 @@ class Prices(Config):
 
 
 class EndpointAccess(Config):
-    """How to reach one endpoint, and how much of it may be used. None of it changes what is computed."""
+    """How to reach one endpoint, and how much of it may be used. None of it makes another run."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -48,6 +48,10 @@ class EndpointAccess(Config):
     """What the server calls the limit of a response."""
     send_seeds: bool = True
     """Send a seed with each request; off for servers that refuse the field."""
+    send_extensions: bool = True
+    """Send `top_k`, `min_p` and `repetition_penalty` where the recipe's `evaluation.decoding` has them: vLLM,
+    SGLang and llama.cpp know them. Off for servers that refuse them, such as OpenAI's own: the teacher then
+    answers the held-out questions without them, and the evaluation says so."""
 
     @field_validator("url")
     @classmethod

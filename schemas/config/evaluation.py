@@ -18,7 +18,7 @@ class EvaluationConfig(Config):
     """Level of the bootstrap intervals."""
     bootstrap_resamples: int = Field(default=2000, ge=100)
     teacher: bool = True
-    """Evaluate the teacher too, where it is a model."""
+    """Evaluate the teacher too, where it is a model or behind an endpoint."""
 
 
 class ValidationConfig(Config):

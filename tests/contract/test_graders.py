@@ -16,7 +16,7 @@ from tests.fakes.grader import TextGrader
 from tests.fakes.judge import ScriptedText, honest
 from zppo.core.answers import boxed
 from zppo.endpoints.client import ChatClient, Endpoint
-from zppo.graders.judge import Judge, load_judge_template
+from zppo.graders.judge import DECODING, Judge, load_judge_template
 from zppo.graders.judged import JudgedGrader
 from zppo.graders.rules import RuleGrader
 from zppo.ports import Grader, TextModel
@@ -41,7 +41,7 @@ def judge_behind_http() -> Iterator[TextModel]:
     with chat_server(ChatServer(reply=lambda asked: honest(asked.prompt))) as server:
         endpoint = Endpoint("judge", "m", EndpointAccess(url=server.url))
         with ChatClient(endpoint) as client:
-            yield EndpointText(client, 0.0)
+            yield EndpointText(client, DECODING)
 
 
 @pytest.fixture(params=["fake", "rules", "judge", "judge behind HTTP", "judge in evaluation"], scope="module")

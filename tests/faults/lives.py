@@ -32,7 +32,7 @@ from zppo.engines.transformers import TransformersEngine
 from zppo.environment import prepare_environment
 from zppo.graders.rules import RuleGrader
 from zppo.learners.torch import TorchLearner
-from zppo.stages.precompute import Journal
+from zppo.stages.journal import Journal
 from zppo.stores.local import LocalStore
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.tracking.registry import ModelRegistry

@@ -16,7 +16,8 @@ from tests.faults.asking import CONCURRENCY, NAME, main
 from tests.pipelines import ROOT
 from zppo.endpoints.spending import SpendLog
 from zppo.layout import RunPaths
-from zppo.stages.precompute import JOURNAL, REPORT, SPEND
+from zppo.stages.journal import JOURNAL
+from zppo.stages.precompute import REPORT, SPEND
 
 RESPONSES = 8
 """A question: two a visit, four visits."""

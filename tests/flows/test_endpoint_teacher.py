@@ -8,6 +8,7 @@ import pytest
 
 from schemas.config.endpoints import EndpointAccess, EndpointsConfig
 from schemas.config.run import RunConfig, Runtime
+from schemas.evaluation import Evaluation
 from schemas.report import StepReport
 from schemas.rollout import Round
 from schemas.teacher import TeacherPool
@@ -15,6 +16,7 @@ from tests.endpoint_servers import ChatServer, chat_server, model_reply
 from tests.pipelines import RECIPE, run_without_prefect
 from zppo.core.metrics import round_metrics
 from zppo.layout import RunPaths
+from zppo.runs import EVALUATION
 from zppo.stages.precompute import REPORT
 from zppo.stages.train import read_reports, read_timings
 from zppo.stores.local import LocalStore
@@ -47,6 +49,7 @@ class Trained:
     server: ChatServer
     rounds: list[Round]
     reports: list[StepReport]
+    evaluation: Evaluation
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
         runtime = Runtime(home=home, endpoints=EndpointsConfig(teacher=access))
         run_without_prefect(config, home, "remote", runtime)
         rounds = [read_round(home / paths.collect(index)) for index in range(1, ROUNDS + 1)]
-        yield Trained(home, server, rounds, read_reports(LocalStore(home), paths))
+        evaluation = Evaluation.model_validate_json((home / paths.evaluation / EVALUATION).read_bytes())
+        yield Trained(home, server, rounds, read_reports(LocalStore(home), paths), evaluation)
 
 
 def test_every_teacher_candidate_says_who_wrote_it_and_how_it_was_served(trained: Trained) -> None:
@@ -85,14 +89,20 @@ def test_every_teacher_candidate_says_who_wrote_it_and_how_it_was_served(trained
     assert served == drawn == {True, False}
 
 
-def test_the_cost_of_pool_and_rounds_adds_up_to_what_the_server_counted(trained: Trained) -> None:
+def test_the_cost_of_pool_rounds_and_evaluation_adds_up_to_what_the_server_counted(trained: Trained) -> None:
     (report,) = (trained.home / "store" / "precompute").glob(f"*/{REPORT}")
     pool = TeacherPool.model_validate_json(report.read_bytes())
     spends = [pool.spend, *(each.teacher.spend for each in trained.reports)]
     used = [spend.used for spend in spends if spend is not None]
     assert len(used) == ROUNDS + 1
-    assert sum(each.prompt_tokens for each in used) == trained.server.prompt_tokens
-    assert sum(each.completion_tokens for each in used) == trained.server.completion_tokens
+    teacher = trained.evaluation.of_role("teacher")
+    assert teacher is not None
+    assert (teacher.model, teacher.digest) == ("pocket-teacher", "endpoint:pocket-teacher@of today")
+    held_out = (teacher.in_distribution, teacher.out_of_distribution)
+    answered = sum(score.response_tokens for score in held_out)
+    assert sum(score.responses for score in held_out) == 16
+    assert sum(each.completion_tokens for each in used) + answered == trained.server.completion_tokens
+    assert sum(each.requests for each in used) + 16 == len(trained.server.asked)
     for each in trained.reports:
         drawn = sum(visit.drawn for visit in trained.rounds[each.round - 1].teacher)
         timings = read_timings(LocalStore(trained.home), RunPaths("remote"), each.round)

@@ -22,6 +22,13 @@ class ChatRequest:
     n: int = 1
     enable_thinking: bool | None = None
     """Passed to the model's chat template where it is set; vLLM and SGLang know the field."""
+    top_p: float = 1.0
+    """This and the next are part of the API everywhere; each is sent where it changes something."""
+    presence_penalty: float = 0.0
+    top_k: int = 0
+    """This and the next two are extensions that vLLM, SGLang and llama.cpp know, sent likewise."""
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
 
     @property
     def most_tokens(self) -> int:
@@ -63,6 +70,7 @@ def body(request: ChatRequest, model: str, access: EndpointAccess) -> dict[str, 
         "temperature": request.temperature,
         access.length_field: request.max_tokens,
     }
+    content |= {name: value for name, (value, neutral) in _restrictions(request).items() if value != neutral}
     if access.send_seeds and request.seed is not None:
         content["seed"] = request.seed
     if request.n > 1:
@@ -70,6 +78,17 @@ def body(request: ChatRequest, model: str, access: EndpointAccess) -> dict[str, 
     if request.enable_thinking is not None:
         content["chat_template_kwargs"] = {"enable_thinking": request.enable_thinking}
     return content
+
+
+def _restrictions(request: ChatRequest) -> dict[str, tuple[float, float]]:
+    """What bends the distribution beside the temperature, each with the value at which it does nothing."""
+    return {
+        "top_p": (request.top_p, 1.0),
+        "presence_penalty": (request.presence_penalty, 0.0),
+        "top_k": (request.top_k, 0),
+        "min_p": (request.min_p, 0.0),
+        "repetition_penalty": (request.repetition_penalty, 1.0),
+    }
 
 
 def parse(text: str, request: ChatRequest) -> ChatAnswer:

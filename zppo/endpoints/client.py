@@ -220,7 +220,7 @@ class ChatClient:
             case _:
                 return (
                     f"a field may be refused: see {role}.temperature and max_response_tokens of the recipe, "
-                    f"send_seeds and length_field in endpoints.{role} of this machine"
+                    f"send_seeds, send_extensions and length_field in endpoints.{role} of this machine"
                 )
 
     def _without_key(self, text: str) -> str:

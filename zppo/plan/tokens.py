@@ -62,11 +62,14 @@ def of_run(config: RunConfig, lengths: Lengths) -> Work:
     return work + evaluation(config, lengths, "evaluation", ("base and best checkpoint", 2))
 
 
-def evaluation(config: RunConfig, lengths: Lengths, what: str, *times: Factor) -> Work:
-    """The held-out questions answered so many times."""
+def evaluation(
+    config: RunConfig, lengths: Lengths, what: str, *times: Factor, prompt_each: bool = False
+) -> Work:
+    """The held-out questions answered so many times; with `prompt_each` a sample has a prompt of its own."""
     questions = ("questions", _test_questions(config))
     samples = ("samples", config.evaluation.samples)
-    return asked(what, (*times, questions, lengths.prompt), (*times, questions, samples, lengths.evaluation))
+    prompts = (*times, questions, samples) if prompt_each else (*times, questions)
+    return asked(what, (*prompts, lengths.prompt), (*times, questions, samples, lengths.evaluation))
 
 
 def pool_questions(config: RunConfig) -> int:

@@ -30,8 +30,8 @@ def teacher(config: RunConfig, lengths: Lengths) -> Work:
     if isinstance(config.method, WithTeacher):
         work += _responses(config, config.teacher, config.method.teacher_group_size, lengths)
     work += _rewrites(config, config.teacher, lengths)
-    if isinstance(config.teacher, ModelTeacher) and config.evaluation.teacher:
-        work += tokens.evaluation(config, lengths, "evaluation")
+    if config.evaluation.teacher:
+        work += tokens.evaluation(config, lengths, "evaluation", prompt_each=_asks_alone(config.teacher))
     return work
 
 
@@ -96,9 +96,13 @@ def _responses(config: RunConfig, writer: Writer, count: int, lengths: Lengths) 
 
 def _visits(writer: Writer, what: str, visits: tuple[Factor, ...], each: Factor, lengths: Lengths) -> Work:
     """A prompt is paid for, or encoded, once where its responses share it."""
-    alone = isinstance(writer, EndpointTeacher) and not writer.many_choices
-    prompts = (*visits, each, lengths.prompt) if alone else (*visits, lengths.prompt)
+    prompts = (*visits, each, lengths.prompt) if _asks_alone(writer) else (*visits, lengths.prompt)
     return asked(what, prompts, (*visits, each, lengths.teacher))
+
+
+def _asks_alone(writer: Writer) -> bool:
+    """Whether each response is a request of its own."""
+    return isinstance(writer, EndpointTeacher) and not writer.many_choices
 
 
 def _dry_visits(config: RunConfig, writer: Writer) -> int:

@@ -1,6 +1,6 @@
 """Evaluation: a model answers held-out questions under the recipe's decoding."""
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -9,6 +9,7 @@ from schemas.evaluation import EvaluationAnswer
 from schemas.question import Question
 from schemas.report import ValidationReport
 from schemas.rollout import Failure, Group, Prompt, Rollout
+from schemas.teacher import AnsweredQuestion
 from zppo.core.prompts import Templates
 from zppo.ports import Grader, RolloutEngine
 from zppo.sampling import Draft, draw, grade
@@ -107,6 +108,36 @@ def _answers(question: Question, group: Group, in_distribution: bool) -> Iterato
             text=response.text,
             verdict=response.verdict if isinstance(response, Rollout) else None,
         )
+
+
+def pooled_answers(
+    questions: Sequence[Question], answered: Iterable[AnsweredQuestion], training_sources: Set[str]
+) -> list[EvaluationAnswer]:
+    """The answers of a teacher that was asked question by question, in the form of any other model's.
+
+    Args:
+        questions: Held-out ones.
+        answered: Their graded responses, in the same order.
+        training_sources: Names of the sources that the student trains on.
+    """
+    return [
+        EvaluationAnswer(
+            question_id=question.id,
+            source=question.source,
+            kind=question.kind,
+            in_distribution=question.source in training_sources,
+            sample=response.index,
+            outcome="truncated"
+            if response.outcome == "no_answer" and response.truncated
+            else response.outcome,
+            answer=response.answer,
+            tokens=response.tokens,
+            text=response.text,
+            verdict=response.verdict,
+        )
+        for question, each in zip(questions, answered, strict=True)
+        for response in each.responses
+    ]
 
 
 def _accuracy_so_far(answers: Sequence[EvaluationAnswer]) -> str:

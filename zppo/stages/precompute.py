@@ -7,7 +7,6 @@ disk batch by batch, or one by one as an endpoint answers them. The pool holds t
 and with a local engine the same seeds give the same responses, whichever session draws them.
 """
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,22 +15,20 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from schemas.question import Question
 from schemas.spend import EndpointSpend
 from schemas.teacher import AnsweredQuestion, HintOutcome, PooledResponse, TeacherPool
 from zppo.core.randomness import derive_seed
 from zppo.core.values import Original
 from zppo.endpoints.ledger import BudgetReached
-from zppo.errors import InputError, StoreError, ZppoError
+from zppo.errors import InputError, ZppoError
 from zppo.ports import Compressor, Grader
-from zppo.stores.files import DiskErrors
+from zppo.stages.journal import Journal
 from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import RESPONSES, valid, write_pool
 from zppo.teachers.sources import Ask, ResponseSource, SourceKind, grade_drawn
 
-JOURNAL, REPORT, SPEND = "answered.jsonl", "report.json", "spend.jsonl"
+REPORT, SPEND = "report.json", "spend.jsonl"
 
 
 @dataclass(frozen=True)
@@ -78,6 +75,28 @@ def precompute(
         InputError: The teacher gave no usable response to any question.
         BudgetReached: The rest of the endpoint's budget does not cover another request.
     """
+    journal = ask(questions, job, partial, progress)
+    report = summarize(job.source.kind, journal.read(), job.spent())
+    if questions and not report.responses:
+        raise InputError(_nothing(job.source.kind, journal.read()))
+    write_pool(out / RESPONSES, journal.read_in_order([question.id for question in questions]))
+    (out / REPORT).write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def ask(
+    questions: Sequence[Question],
+    job: Precomputation,
+    partial: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Journal:
+    """Ask the teacher every question that the journal in `partial` does not have, and return the journal.
+
+    Arguments are those of `precompute`.
+
+    Raises:
+        BudgetReached: The rest of the endpoint's budget does not cover another request.
+    """
     journal = Journal(partial)
     finished = {answered.question_id for answered in journal.read()}
     waiting = [question for question in questions if question.id not in finished]
@@ -90,13 +109,7 @@ def precompute(
             progress(done, len(questions))
     except BudgetReached as error:
         raise BudgetReached(f"{error}. {done:,} of {len(questions):,} questions are done and kept") from None
-
-    report = summarize(job.source.kind, journal.read(), job.spent())
-    if questions and not report.responses:
-        raise InputError(_nothing(job.source.kind, journal.read()))
-    write_pool(out / RESPONSES, journal.read_in_order([question.id for question in questions]))
-    (out / REPORT).write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return report
+    return journal
 
 
 def _in_batches(waiting: Sequence[Question], job: Precomputation) -> Iterator[list[AnsweredQuestion]]:
@@ -196,55 +209,6 @@ def summarize(
     )
 
 
-class Journal:
-    """Finished questions, one JSON line each, appended and synced in batches."""
-
-    def __init__(self, directory: Path) -> None:
-        """Open the journal in a directory, made if need be; a torn last line is dropped."""
-        directory.mkdir(parents=True, exist_ok=True)
-        self._path = directory / JOURNAL
-        self._path.touch()
-        _drop_torn_line(self._path)
-
-    def append(self, answered: Sequence[AnsweredQuestion]) -> None:
-        """Add questions; they are on disk when this returns."""
-        with DiskErrors(self._path), self._path.open("ab") as file:
-            file.write(b"".join(each.model_dump_json().encode() + b"\n" for each in answered))
-            file.flush()
-            os.fsync(file.fileno())
-
-    def read(self) -> Iterator[AnsweredQuestion]:
-        """All questions in the order added, one at a time.
-
-        Raises:
-            StoreError: A line is damaged.
-        """
-        for _, answered in self._placed():
-            yield answered
-
-    def read_in_order(self, question_ids: Sequence[str]) -> Iterator[AnsweredQuestion]:
-        """The questions in another order, one at a time; only their places are held in memory."""
-        places = {answered.question_id: place for place, answered in self._placed()}
-        with self._path.open("rb") as file:
-            for question_id in question_ids:
-                file.seek(places[question_id])
-                yield AnsweredQuestion.model_validate_json(file.readline())
-
-    def _placed(self) -> Iterator[tuple[int, AnsweredQuestion]]:
-        """Each question with the place of its line."""
-        place = 0
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    yield place, AnsweredQuestion.model_validate_json(line)
-                except ValidationError as error:
-                    raise StoreError(
-                        f"{self._path}, line {number}: expected the teacher's responses to one question, but "
-                        f"{error.errors()[0]['msg']}; remove the file to ask the teacher again"
-                    ) from None
-                place += len(line)
-
-
 def _nothing(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> str:
     causes = (response.cause for each in answered for response in each.responses)
     cause = next(causes, None)
@@ -258,17 +222,6 @@ def _nothing(teacher: SourceKind, answered: Iterable[AnsweredQuestion]) -> str:
         f"teacher '{teacher}' gave no usable response to any training question"
         f"{f' (the first failed: {cause})' if cause else ''}; {remedy}"
     )
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off what a crash left after the last complete line."""
-    end = 0
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                end += len(line)
-    if end != path.stat().st_size:
-        os.truncate(path, end)
 
 
 def _summarised(

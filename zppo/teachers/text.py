@@ -62,7 +62,7 @@ class EndpointText:
     def __init__(
         self,
         client: ChatClient,
-        temperature: float,
+        decoding: DecodingConfig,
         enable_thinking: bool | None = None,
         many_choices: bool = False,
     ):
@@ -70,13 +70,13 @@ class EndpointText:
 
         Args:
             client: Of the endpoint.
-            temperature: Of sampling.
+            decoding: How texts are sampled; each request has a limit of its own.
             enable_thinking: Passed to the model's chat template where it is set.
             many_choices: Ask for all texts of a request at once (`n`), which bills its prompt once; the seed
                 is then that of the first.
         """
         self._client = client
-        self._temperature = temperature
+        self._decoding = decoding
         self._enable_thinking = enable_thinking
         self._many_choices = many_choices
 
@@ -92,16 +92,21 @@ class EndpointText:
 
     def _parts(self, request: TextRequest, max_tokens: int) -> list[ChatRequest]:
         """One chat request a seed, or one for all; their names are unique, since seeds are."""
-        step = max(len(request.seeds), 1) if self._many_choices else 1
+        step, decoding = max(len(request.seeds), 1) if self._many_choices else 1, self._decoding
         return [
             ChatRequest(
                 id=f"{request.id}/{request.seeds[start]}",
                 prompt=request.prompt,
-                temperature=self._temperature,
+                temperature=decoding.temperature,
                 max_tokens=max_tokens,
                 seed=request.seeds[start],
                 n=step,
                 enable_thinking=self._enable_thinking,
+                top_p=decoding.top_p,
+                presence_penalty=decoding.presence_penalty,
+                top_k=decoding.top_k,
+                min_p=decoding.min_p,
+                repetition_penalty=decoding.repetition_penalty,
             )
             for start in range(0, len(request.seeds), step)
         ]

@@ -36,6 +36,14 @@ class TeacherEndpoint:
         """With its cost, where the recipe has prices."""
         return EndpointSpend.of("teacher", used, self.config.prices)
 
+    def side_by_side(self, responses: int) -> int:
+        """Questions to ask beside each other, each for so many responses.
+
+        Twice what the requests in flight come from: some questions wait for their last response only.
+        """
+        requests = 1 if self.config.many_choices else responses
+        return max(2, -(-2 * self.client.endpoint.access.concurrency // requests))
+
     @contextmanager
     def logged(self, path: Path) -> Iterator[SpendLog]:
         """Keep the spend in a file of its own as well."""

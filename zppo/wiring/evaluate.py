@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from schemas.config.teacher import ModelTeacher
+from schemas.config.teacher import EndpointTeacher, ModelTeacher
 from schemas.evaluation import BaselineScore, Evaluation, EvaluationAnswer, ModelScores, Role
 from schemas.question import Question
 from schemas.run import ResolvedModel
@@ -20,6 +20,7 @@ from zppo.stores.answers import ANSWERS, read_answers, write_answers
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import fingerprint, identify
 from zppo.wiring.context import RunContext
+from zppo.wiring.endpoint_answers import EndpointExaminee
 from zppo.wiring.grader import judge_inputs
 from zppo.wiring.models import LoadedModel
 from zppo.wiring.prepare import run_prepare
@@ -50,7 +51,10 @@ def run_evaluate(run: RunContext) -> str:
             samples=config.samples,
             confidence=config.confidence,
             bootstrap_resamples=config.bootstrap_resamples,
-            models=tuple(_scores(run, *model, prepared) for model in _models(run, best)),
+            models=(
+                *(_scores(run, *model, prepared) for model in _models(run, best)),
+                *_endpoint_scores(run, prepared),
+            ),
             baselines=_baselines(run, prepared),
         )
         with run.store.commit(path, identity) as staging:
@@ -146,6 +150,15 @@ def _models(run: RunContext, best: int) -> Iterator[tuple[Role, str, LoadedModel
 def _scores(run: RunContext, role: Role, name: str, model: LoadedModel, prepared: str) -> ModelScores:
     answers = model_answers(run, role, model, prepared)
     return score_model(role, name, model.resolved.digest, answers, run.config.evaluation, run.config.seed)
+
+
+def _endpoint_scores(run: RunContext, prepared: str) -> Iterator[ModelScores]:
+    """Of a teacher behind an endpoint; it comes last, since its budget may end before its answers do."""
+    config, teacher = run.config.evaluation, run.config.teacher
+    if config.teacher and isinstance(teacher, EndpointTeacher):
+        examinee = EndpointExaminee(run, teacher)
+        answers = examinee.answers(test_questions(run, prepared), prepared)
+        yield score_model("teacher", examinee.name, examinee.digest, answers, config, run.config.seed)
 
 
 def _baselines(run: RunContext, prepared: str) -> Sequence[BaselineScore]:

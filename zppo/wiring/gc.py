@@ -134,7 +134,7 @@ class _View:
         return [
             *(Waste(path, "no run or study refers to it", SHARED) for path in artifacts),
             *(
-                Waste(path, "its precomputation is finished, or no run waits for it", SHARED)
+                Waste(path, "what it was to become is finished, or no run waits for it", SHARED)
                 for path in journals
             ),
         ]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -21,6 +22,7 @@ from zppo.graders.judge import DECODING, Judge, load_judge_template
 from zppo.graders.judged import JudgedGrader
 from zppo.graders.rules import RuleGrader, gradability_problem
 from zppo.models.chat import ChatTokenizer
+from zppo.phases import Phases
 from zppo.ports import GenerationFailure, Grader, Text, TextModel, TextRequest
 from zppo.stores.identity import digest
 from zppo.teachers.text import EndpointText, EngineText
@@ -64,7 +66,12 @@ class Grading:
 
 @contextmanager
 def open_grading(
-    config: RunConfig, runtime: Runtime, processes: int, teacher: LoadedModel | None, log: Path
+    config: RunConfig,
+    runtime: Runtime,
+    processes: int,
+    teacher: LoadedModel | None,
+    log: Path,
+    phases: Phases,
 ) -> Iterator[Grading]:
     """The graders of a recipe; nothing is started or sent before the first response.
 
@@ -74,6 +81,7 @@ def open_grading(
         processes: For mathematics.
         teacher: The teacher's model, where it is one; loaded when it judges for the first time.
         log: File with what the run's judge has used.
+        phases: Times the judge in training, apart from the phase that asks it.
 
     Raises:
         InputError: The machine names no endpoint for the judge, its key cannot be found, or its template set.
@@ -84,7 +92,7 @@ def open_grading(
             return
         with _judge(config, runtime, teacher, SpendLog(log)) as (judge, run_judge):
             yield Grading(
-                training=JudgedGrader(rules, config.grader, judge),
+                training=JudgedGrader(rules, config.grader, judge, timed=partial(phases.apart, "judge")),
                 evaluation=JudgedGrader(rules, config.grader, judge, unread=config.judge.evaluation),
                 judge=run_judge,
             )
@@ -109,7 +117,7 @@ def _judge(
         yield judge, RunJudge(judge, priced, meter, log)
         return
     with ChatClient(judge_endpoint(settings, runtime), log.total(), meter.add) as client:
-        judge = Judge(EndpointText(client, DECODING.temperature, settings.enable_thinking), template)
+        judge = Judge(EndpointText(client, DECODING, settings.enable_thinking), template)
         yield judge, RunJudge(judge, priced, meter, log)
 
 

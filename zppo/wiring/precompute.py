@@ -109,9 +109,7 @@ def _job(
         yield job
         return
     with endpoint.logged(unfinished / SPEND) as spent:
-        # Twice the requests that may be in flight: some questions wait for their last response only.
-        requests = 1 if endpoint.config.many_choices else responses
-        beside = max(2, -(-2 * endpoint.client.endpoint.access.concurrency // requests))
+        beside = endpoint.side_by_side(responses)
         yield replace(job, side_by_side=beside, spent=lambda: endpoint.priced(spent.total()))
 
 

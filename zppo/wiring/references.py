@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.config.run import RunConfig
+from schemas.config.teacher import EndpointTeacher
 from schemas.evaluation import Evaluation
 from schemas.manifest import Manifest
 from schemas.promotion import PromotionDecision
@@ -82,16 +84,27 @@ def unneeded_artifacts(store: LocalStore, needs: Sequence[Needs]) -> list[str]:
 
 
 def unneeded_journals(store: LocalStore, needs: Sequence[Needs]) -> list[str]:
-    """The journals of precomputations that are finished, or that no run waits for any more."""
+    """The journals of teachers that are asked no further: they have answered, or no run waits for them."""
     pools = [store.read(path) for path in store.committed(shared_stage("precompute"))]
-    waited_for = any(
+    pools_waited_for = any(
         draws_ahead(need.record.recipe)
         # A run without rounds names no pool yet, and one with its settings may be of another model.
         and (not need.parents or not any(pool and need.covers(pool) for pool in pools))
         for need in needs
     )
-    journals = sorted(path.name for path in (store.home / PARTIAL).glob("precompute-*") if path.is_dir())
-    return [f"{PARTIAL}/{name}" for name in journals if not waited_for or _finished(store, name)]
+    answers = any(need.compared is None and _asks_teacher(need.record.recipe) for need in needs)
+    waited = {"precompute": pools_waited_for, "answers": answers}
+    journals = sorted(path.name for path in (store.home / PARTIAL).glob("*-*") if path.is_dir())
+    return [
+        f"{PARTIAL}/{name}"
+        for name in journals
+        if not waited.get(name.split("-", maxsplit=1)[0], True) or _finished(store, name)
+    ]
+
+
+def _asks_teacher(recipe: RunConfig) -> bool:
+    """Whether a teacher behind an endpoint answers the held-out questions, with a journal of its own."""
+    return recipe.evaluation.teacher and isinstance(recipe.teacher, EndpointTeacher)
 
 
 def _finished(store: LocalStore, journal: str) -> bool:

@@ -97,7 +97,7 @@ def _text_model(run: RunContext, config: ModelTeacher | EndpointTeacher) -> Text
         return EngineText(run.teacher.engine, _decoding(config))
     assert run.teacher_endpoint is not None
     client = run.teacher_endpoint.client
-    return EndpointText(client, config.temperature, config.enable_thinking, config.many_choices)
+    return EndpointText(client, _decoding(config), config.enable_thinking, config.many_choices)
 
 
 def compressor(run: RunContext) -> Compressor:
@@ -141,7 +141,7 @@ def extractive(run: RunContext) -> ExtractiveCompressor:
     return ExtractiveCompressor(limits, run.student.tokenizer.count_tokens)
 
 
-def _decoding(config: ModelTeacher) -> DecodingConfig:
+def _decoding(config: ModelTeacher | EndpointTeacher) -> DecodingConfig:
     """As the paper samples the teacher: temperature only."""
     return DecodingConfig(
         temperature=config.temperature,

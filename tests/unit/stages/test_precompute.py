@@ -12,7 +12,8 @@ from tests.fakes.engine import ScriptedEngine
 from tests.fakes.grader import TextGrader
 from zppo.errors import InputError, StoreError
 from zppo.ports import Generation, GenerationFailure, GenerationRequest, Grade
-from zppo.stages.precompute import JOURNAL, Precomputation, only_hard, precompute
+from zppo.stages.journal import JOURNAL
+from zppo.stages.precompute import Precomputation, only_hard, precompute
 from zppo.teachers.compressors import TeacherCompressor
 from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import RESPONSES, PoolTable

@@ -9,6 +9,7 @@ from string import Template
 import pytest
 
 from schemas.config.endpoints import EndpointAccess, Prices
+from schemas.config.models import DecodingConfig
 from schemas.question import Question
 from schemas.spend import EndpointSpend, Spend
 from schemas.teacher import TeacherPool
@@ -19,7 +20,8 @@ from zppo.endpoints.client import ChatClient, Endpoint
 from zppo.endpoints.ledger import BudgetReached
 from zppo.endpoints.spending import Meter, SpendLog
 from zppo.errors import EngineError
-from zppo.stages.precompute import JOURNAL, SPEND, Precomputation, precompute
+from zppo.stages.journal import JOURNAL
+from zppo.stages.precompute import SPEND, Precomputation, precompute
 from zppo.teachers.hints import HintWriter
 from zppo.teachers.pool import RESPONSES, PoolTable
 from zppo.teachers.sources import ModelSource
@@ -43,7 +45,7 @@ def job(server: ChatServer, partial: Path, beside: int = 8, **access: object) ->
     settings = EndpointAccess.model_validate({"url": server.url, "retries": 4} | access)
     endpoint = Endpoint("teacher", "m", settings, prices=PRICES)
     with ChatClient(endpoint, log.total(), Meter(log).add, waits=(0.001, 0.01)) as client:
-        model = EndpointText(client, 1.0)
+        model = EndpointText(client, DecodingConfig())
         yield Precomputation(
             ModelSource(model, lambda question: question.text, 20, "endpoint"),
             TextGrader(),

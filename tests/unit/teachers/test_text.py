@@ -7,6 +7,7 @@ from string import Template
 import pytest
 
 from schemas.config.endpoints import EndpointAccess
+from schemas.config.models import DecodingConfig
 from schemas.config.teacher import TeacherCompression
 from schemas.question import Question
 from schemas.teacher import PooledResponse
@@ -28,7 +29,7 @@ def endpoint(server: ChatServer, many: bool = False) -> Iterator[EndpointText]:
     with chat_server(server):
         access = EndpointAccess(url=server.url, retries=1)
         with ChatClient(Endpoint("teacher", "m", access), waits=(0.0, 0.0)) as client:
-            yield EndpointText(client, 1.0, many_choices=many)
+            yield EndpointText(client, DecodingConfig(), many_choices=many)
 
 
 def by_seed(asked: Asked) -> str:
