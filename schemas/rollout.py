@@ -127,6 +127,20 @@ class Group(Frozen):
         return sum(rollout.reward for rollout in self.rollouts) / len(self.rollouts)
 
 
+class AvailableResponse(Frozen):
+    """A teacher response that one visit of a hard question could use."""
+
+    origin: str
+    """Where it stands: `pool/<question id>#<index>` or `online/<seed>/<question id>#<index>`."""
+    correct: bool
+    answer: str | None
+    text: str | None = None
+    """As it was drawn; None where the pool holds it."""
+    hint: str | None = None
+    """Likewise."""
+    provenance: Provenance | None = None
+
+
 class ServedResponses(Frozen):
     """Teacher responses that one visit of a hard question used."""
 
@@ -145,6 +159,8 @@ class ServedResponses(Frozen):
     """How many of the correct ones came with a usable hint."""
     correct_answers: tuple[str, ...] = ()
     """Distinct final answers of the correct ones; the NCQ audit compares with them."""
+    responses: tuple[AvailableResponse, ...] = ()
+    """All of them, in the order they were given; empty in rounds of earlier programs."""
 
 
 class Demonstration(Frozen):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from schemas.buffer import BufferEvent
 from schemas.config.method import Augmentation, Replay, StudentRollouts
 from schemas.question import Question
-from schemas.rollout import Group, Prompt, PromptKind, Round, ServedResponses
+from schemas.rollout import AvailableResponse, Group, Prompt, PromptKind, Round, ServedResponses
 from schemas.state import TrainState
 from zppo.core import compose, replay
 from zppo.core.randomness import derive_seed, generator
@@ -122,4 +122,18 @@ def _served(question_id: str, answer: TeacherAnswer) -> ServedResponses:
         correct=len(right),
         hints=sum(each.hint is not None for each in right),
         correct_answers=tuple(dict.fromkeys(each.answer for each in right if each.answer is not None)),
+        responses=tuple(map(_available, answer.responses)),
+    )
+
+
+def _available(response: TeacherResponse) -> AvailableResponse:
+    """What the round keeps of a response: all of it, unless the pool does."""
+    in_pool = response.provenance is not None and response.provenance.served != "online"
+    return AvailableResponse(
+        origin=response.origin,
+        correct=response.correct,
+        answer=response.answer,
+        text=None if in_pool else response.text,
+        hint=None if in_pool else response.hint,
+        provenance=response.provenance,
     )

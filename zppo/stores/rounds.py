@@ -1,6 +1,7 @@
 """The files of a round: `round.json` (prompts and groups) and `rollouts.parquet` (what was sampled).
 
-Off-policy distillation adds `demonstrations.parquet` (what the teacher sampled).
+Where the teacher was asked, `available.parquet` has what it gave, and off-policy distillation adds
+`demonstrations.parquet` (what the teacher sampled).
 
 One row of `rollouts.parquet` is one rollout or one failure, in the order of the groups, the rollouts of a
 group before its failures. A row with a `cause` is a failure: it has no tokens, answer or reward.
@@ -8,7 +9,7 @@ group before its failures. A row with a `cause` is a failure: it has no tokens, 
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from schemas.rollout import (
+    AvailableResponse,
     Demonstration,
     Failure,
     Group,
+    Provenance,
     Rollout,
     Round,
     ServedResponses,
@@ -29,6 +32,7 @@ from schemas.rollout import (
 )
 
 ROUND, ROLLOUTS, DEMONSTRATIONS = "round.json", "rollouts.parquet", "demonstrations.parquet"
+AVAILABLE = "available.parquet"
 
 ROLLOUT_SCHEMA = pa.schema(
     [
@@ -52,18 +56,37 @@ DEMONSTRATION_SCHEMA = pa.schema(
         pa.field("token_ids", pa.list_(pa.int32()), nullable=False),
     ]
 )
+AVAILABLE_SCHEMA = pa.schema(
+    [
+        pa.field("question_id", pa.string(), nullable=False),  # ServedResponses.question_id
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("correct", pa.bool_(), nullable=False),
+        pa.field("answer", pa.string()),  # null without a box
+        pa.field("text", pa.string()),  # null where the pool holds it
+        pa.field("hint", pa.string()),
+        pa.field("served", pa.string()),  # as the next two, null where its provenance is unknown
+        pa.field("teacher", pa.string()),
+        pa.field("revision", pa.string()),
+    ]
+)
 
 
 def write_round(directory: Path, round_: Round) -> None:
     """Write the files into `directory`. The log-probabilities must be float32 values."""
     outline = round_.model_dump_json(
-        exclude={"groups": {"__all__": {"rollouts", "failures"}}, "demonstrations": True}
+        exclude={
+            "groups": {"__all__": {"rollouts", "failures"}},
+            "teacher": {"__all__": {"responses"}},
+            "demonstrations": True,
+        }
     )
     (directory / ROUND).write_text(outline, encoding="utf-8")
     pq.write_table(_table(round_.groups), directory / ROLLOUTS, compression="zstd")
     if round_.demonstrations:
         table = _demonstration_table(round_.demonstrations)
         pq.write_table(table, directory / DEMONSTRATIONS, compression="zstd")
+    if any(visit.responses for visit in round_.teacher):
+        pq.write_table(_available_table(round_.teacher), directory / AVAILABLE, compression="zstd")
 
 
 def read_round(directory: Path) -> Round:
@@ -76,6 +99,10 @@ def read_round(directory: Path) -> Round:
             group["rollouts"].append({key: row[key] for key in Rollout.model_fields})
         else:
             group["failures"].append({key: row[key] for key in Failure.model_fields})
+    available = read_available(directory / AVAILABLE)
+    outline["teacher"] = [
+        visit | {"responses": available.get(visit["question_id"], ())} for visit in outline["teacher"]
+    ]
     demonstrations = _demonstrations(directory / DEMONSTRATIONS)
     return Round.model_validate(outline | {"groups": list(groups.values()), "demonstrations": demonstrations})
 
@@ -84,6 +111,25 @@ def read_served(file: Path) -> tuple[ServedResponses, ...]:
     """What a round's `ROUND` file records of the teacher; the rollouts are not read."""
     served = json.loads(file.read_bytes())["teacher"]
     return TypeAdapter(tuple[ServedResponses, ...]).validate_python(served)
+
+
+def read_available(
+    file: Path, questions: Collection[str] | None = None
+) -> dict[str, tuple[AvailableResponse, ...]]:
+    """The teacher's responses in a round's `AVAILABLE` file by question: of some, or of all of them.
+
+    There is none where the teacher gave nothing, and in rounds of earlier programs.
+    """
+    if not file.exists():
+        return {}
+    some = None if questions is None else pc.field("question_id").isin(pa.array(list(questions), pa.string()))
+    found: dict[str, tuple[AvailableResponse, ...]] = {}
+    for row in pq.read_table(file, schema=AVAILABLE_SCHEMA, filters=some).to_pylist():
+        question = row.pop("question_id")
+        source = {name: row.pop(name) for name in Provenance.model_fields}
+        each = row | {"provenance": source if source["served"] else None}
+        found[question] = (*found.get(question, ()), AvailableResponse.model_validate(each))
+    return found
 
 
 def read_verdicts(directory: Path) -> Iterator[tuple[str, str, Verdict]]:
@@ -121,6 +167,17 @@ def _demonstration_table(demonstrations: Sequence[Demonstration]) -> pa.Table:
         _lists([each.token_ids for each in demonstrations], np.int32),
     ]
     return pa.table(columns, schema=DEMONSTRATION_SCHEMA)
+
+
+def _available_table(visits: Sequence[ServedResponses]) -> pa.Table:
+    rows = [
+        {"question_id": visit.question_id}
+        | each.model_dump(exclude={"provenance"})
+        | (each.provenance.model_dump() if each.provenance else {})
+        for visit in visits
+        for each in visit.responses
+    ]
+    return pa.Table.from_pylist(rows, AVAILABLE_SCHEMA)
 
 
 def _demonstrations(file: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
+from typing import get_args
+
 from schemas.buffer import ReplayBuffer
 from schemas.config.method import Grpo, GrpoReplay
-from schemas.rollout import ServedResponses
+from schemas.rollout import Provenance, ServedResponses, Serving
 from schemas.state import TrainState
 from tests.build import a_round, buffer, entry, group
 from zppo.core.values import TeacherResponse
@@ -47,3 +49,16 @@ def test_a_visit_is_recorded_with_what_is_usable_of_its_correct_responses() -> N
     assert (visit.question_id, visit.correct, visit.hints) == ("a", 3, 2)
     assert (visit.served, visit.drawn, visit.reused, visit.tokens) == (3, 1, 2, 90)
     assert visit.correct_answers == ("7", r"\text{7}")
+    assert [(each.origin, each.correct) for each in visit.responses] == [
+        ("pool/a#0", True), ("pool/a#1", True), ("pool/a#2", False), ("pool/a#3", True),
+    ]  # fmt: skip
+
+
+def test_the_text_of_a_teacher_response_is_kept_unless_the_pool_holds_it() -> None:
+    responses = [
+        TeacherResponse(f"{how}#0", "text", "7", True, provenance=Provenance(served=how, teacher="t"))
+        for how in get_args(Serving)
+    ]
+    (visit,) = parts.served([group([0, 0], "a")], [TeacherAnswer(tuple(responses), served=1)])
+    texts = {each.provenance.served: each.text for each in visit.responses if each.provenance}
+    assert texts == {"pool": None, "online": "text", "reused": None}

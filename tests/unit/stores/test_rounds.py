@@ -7,21 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rollout import (
+    AvailableResponse,
     Candidate,
     Demonstration,
     Failure,
     Group,
     Prompt,
+    Provenance,
     Rollout,
     Round,
     ServedResponses,
 )
 from zppo.stores.rounds import (
+    AVAILABLE,
+    AVAILABLE_SCHEMA,
     DEMONSTRATION_SCHEMA,
     DEMONSTRATIONS,
     ROLLOUT_SCHEMA,
     ROLLOUTS,
     ROUND,
+    read_available,
     read_round,
     write_round,
 )
@@ -83,6 +88,18 @@ GROUPS = st.builds(
     rollouts=st.lists(rollouts(), max_size=3).map(tuple),
     failures=st.lists(FAILURES, max_size=2).map(tuple),
 )
+PROVENANCES = st.builds(
+    Provenance, served=st.sampled_from(["pool", "online", "reused"]), teacher=TEXT, revision=st.none() | TEXT
+)
+AVAILABLE_RESPONSES = st.builds(
+    AvailableResponse,
+    origin=TEXT,
+    correct=st.booleans(),
+    answer=st.none() | TEXT,
+    text=st.none() | TEXT,
+    hint=st.none() | TEXT,
+    provenance=st.none() | PROVENANCES,
+)
 ROUNDS = st.builds(
     Round,
     index=st.integers(1, 100),
@@ -90,8 +107,16 @@ ROUNDS = st.builds(
     replay_question_ids=st.lists(TEXT, max_size=2).map(tuple),
     groups=st.lists(GROUPS, max_size=3, unique_by=lambda group: group.id).map(tuple),
     teacher=st.lists(
-        st.builds(ServedResponses, question_id=TEXT, served=st.just(1), drawn=st.just(0), correct=st.just(1)),
-        max_size=1,
+        st.builds(
+            ServedResponses,
+            question_id=TEXT,
+            served=st.just(1),
+            drawn=st.just(0),
+            correct=st.just(1),
+            responses=st.lists(AVAILABLE_RESPONSES, max_size=2).map(tuple),
+        ),
+        max_size=3,
+        unique_by=lambda visit: visit.question_id,
     ).map(tuple),
     eligible=st.dictionaries(st.sampled_from(["bcq", "ncq", "hint", "prefix", "extra"]), st.integers(0, 9)),
     demonstrations=st.lists(
@@ -145,6 +170,23 @@ def test_demonstrations_have_a_file_of_their_own_where_there_are_any(tmp_path: P
         assert "demonstrations" not in (tmp_path / name / ROUND).read_text()
     assert pq.read_schema(tmp_path / "taught" / DEMONSTRATIONS).equals(DEMONSTRATION_SCHEMA)
     assert not (tmp_path / "untaught" / DEMONSTRATIONS).exists()
+
+
+def test_what_the_teacher_gave_has_a_file_of_its_own_and_is_read_of_the_questions_asked_for(
+    tmp_path: Path,
+) -> None:
+    responses = {
+        id: (AvailableResponse(origin=f"online/1/{id}#0", correct=True, answer="7", text="x"),)
+        for id in "abc"
+    }
+    visits = tuple(
+        ServedResponses(question_id=id, served=0, drawn=1, correct=1, responses=each)
+        for id, each in responses.items()
+    )
+    write_round(tmp_path, _round().model_copy(update={"teacher": visits}))
+    assert pq.read_schema(tmp_path / AVAILABLE).equals(AVAILABLE_SCHEMA)
+    assert read_available(tmp_path / AVAILABLE, ["a", "c", "d"]) == {id: responses[id] for id in "ac"}
+    assert "online/1" not in (tmp_path / ROUND).read_text()
 
 
 def test_the_same_round_gives_the_same_bytes(tmp_path: Path) -> None:
