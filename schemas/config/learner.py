@@ -17,10 +17,9 @@ class LoraConfig(Config):
     """Names of the linear layers that get an adapter, such as `q_proj`; none: all but the output layer."""
 
 
-class TorchLearnerConfig(Config):
-    """AdamW in one process. The defaults are the paper's."""
+class AdamWConfig(Config):
+    """AdamW and its micro-batches, in however many processes. The defaults are the paper's."""
 
-    type: Literal["torch"] = "torch"
     learning_rate: float = Field(default=1e-6, gt=0.0)
     warmup_updates: int = Field(default=0, ge=0)
     """Updates over which the learning rate rises linearly to its constant value."""
@@ -44,6 +43,12 @@ class TorchLearnerConfig(Config):
     autocast: Literal["none", "bfloat16"] = "none"
     """Type of the matrix products in scores and updates; the weights stay float32. The sampler's own type
     then differs, so `sampler_drift_limit` must be larger: 0.1, and more for long responses."""
+
+
+class TorchLearnerConfig(AdamWConfig):
+    """AdamW in one process."""
+
+    type: Literal["torch"] = "torch"
     compile: bool = False
     """Fuse the layers' operations with `torch.compile`: minutes at the start, then faster on a GPU."""
     lora: LoraConfig | None = None

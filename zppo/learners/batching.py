@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, zip_longest
 
 import numpy as np
 import torch
@@ -55,8 +55,32 @@ def micro_batches(rows: Sequence[TrainingRow], max_tokens: int, sharing: Sharing
         max_tokens: Most tokens of a padded micro-batch; a longer pack has one of its own.
         sharing: Whether rows of one prompt share a sequence, and how long it may get.
     """
+    return _grouped(sorted(pack(rows, sharing), key=_order), max_tokens)
+
+
+def turns(
+    rows: Sequence[TrainingRow], max_tokens: int, sharing: Sharing | None, processes: int
+) -> list[tuple[list[Pack] | None, ...]]:
+    """The micro-batches that `processes` compute side by side, turn by turn; None for one that has no more.
+
+    Packs are dealt like cards in the order of their lengths, so that in every turn all processes have about
+    the same to do, and none is idle while others have several packs.
+
+    Args:
+        rows: As in `micro_batches`, and the same for every process.
+        max_tokens: As there, of each process's micro-batch.
+        sharing: As there.
+        processes: How many they are.
+    """
+    packs = sorted(pack(rows, sharing), key=_order)
+    hands = [_grouped(packs[first::processes], max_tokens) for first in range(processes)]
+    return list(zip_longest(*hands))
+
+
+def _grouped(packs: Sequence[Pack], max_tokens: int) -> list[list[Pack]]:
+    """Packs in ascending order as micro-batches."""
     batches: list[list[Pack]] = []
-    for each in sorted(pack(rows, sharing), key=_order):
+    for each in packs:
         # Lengths ascend, so this pack would set the padded length of its micro-batch.
         room = batches and (len(batches[-1]) + 1) * each.length <= max_tokens
         # A mask would take away the sliding window that a longer row of its own may need.

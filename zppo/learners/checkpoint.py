@@ -24,13 +24,24 @@ def save_optimizer(
     directory: Path, optimizer: Optimizer, parameters: Mapping[str, nn.Parameter], updates: int
 ) -> None:
     """Write AdamW's tensors under their parameters' names, and how far training got."""
-    tensors = {
-        f"{name}.{moment}": optimizer.state[parameter][moment].detach().contiguous()
+    tensors = optimizer_tensors(optimizer, parameters)
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, directory / OPTIMIZER_FILE)
+    write_state(directory, parameters, updates)
+
+
+def optimizer_tensors(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """AdamW's tensors under their parameters' names."""
+    return {
+        f"{name}.{moment}": optimizer.state[parameter][moment].detach()
         for name, parameter in parameters.items()
         for moment in _MOMENTS
         if parameter in optimizer.state  # absent before the first update, and where no gradient ever came
     }
-    save_file(tensors, directory / OPTIMIZER_FILE)
+
+
+def write_state(directory: Path, parameters: Mapping[str, nn.Parameter], updates: int) -> None:
+    """Write how far training got."""
     state = LearnerState(updates=updates, parameters=_count(parameters))
     (directory / STATE_FILE).write_text(state.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,8 +20,7 @@ from zppo.ports import DistillationRow, MiniBatch, PolicyRow, TrainingRow
 Row = TypeVar("Row", bound=TrainingRow)
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(NamedTuple):
     """What a micro-batch adds to an update, as scalar tensors; only `loss` carries gradient."""
 
     loss: Tensor
@@ -40,6 +39,11 @@ class Objective(Protocol):
     @property
     def clips(self) -> bool:
         """Whether the terms count clipped tokens."""
+        ...
+
+    @property
+    def idle(self) -> TrainingRow:
+        """A row without a gradient, for a process that has no other while the rest of its team has."""
         ...
 
     def sharing(self, student: PreTrainedModel, max_tokens: int) -> Sharing | None:
@@ -70,6 +74,7 @@ class PolicyObjective:
     temperature: float
     """The one that the rollouts were sampled at."""
     clips: ClassVar[bool] = True
+    idle: ClassVar[TrainingRow] = PolicyRow("", (0,), (0,), old_logprobs=(0.0,), advantage=0.0)
 
     def active(self, batch: MiniBatch) -> list[PolicyRow]:
         """Rows with an advantage; the others count in the denominator alone."""
@@ -103,6 +108,7 @@ class DistillationObjective:
     """
 
     clips: ClassVar[bool] = False
+    idle: ClassVar[TrainingRow] = DistillationRow("", (0,), (0,), weight=0.0)
 
     def __init__(self, teacher: PreTrainedModel) -> None:
         """Take a teacher on the student's device, with the student's tokenizer and a head of its own.

@@ -15,12 +15,17 @@ def enable(model: PreTrainedModel) -> None:
     Raises:
         InputError: The architecture does not support it.
     """
+    check(model)
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+
+
+def check(model: PreTrainedModel) -> None:
+    """Raise `InputError` where the architecture does not support it."""
     if not model.supports_gradient_checkpointing:
         raise InputError(
             f"{type(model).__name__} does not support gradient checkpointing; set "
             "learner.gradient_checkpointing to false, and learner.max_batch_tokens lower to save memory"
         )
-    model.gradient_checkpointing_enable({"use_reentrant": False})
 
 
 @contextmanager
