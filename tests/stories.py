@@ -10,7 +10,15 @@ from schemas.manifest import Manifest
 from schemas.promotion import Contender, Difference, Gate, PromotionDecision
 from schemas.question import Question
 from schemas.report import DriftReport, RoundTimings, UpdateReport, ValidationReport
-from schemas.rollout import Candidate, Group, Round, ServedResponses
+from schemas.rollout import (
+    AvailableResponse,
+    Candidate,
+    Group,
+    Provenance,
+    Round,
+    ServedResponses,
+    Serving,
+)
 from schemas.run import ResolvedModel, RunRecord
 from schemas.state import TrainState
 from schemas.teacher import AnsweredQuestion, PooledResponse, TeacherPool
@@ -41,6 +49,8 @@ HOSTILE = (
 LONG_LINE = "x" * 100_000
 TOKENIZER = Path(__file__).parents[1] / "zppo" / "pocket" / "student" / "tokenizer.json"
 QUESTIONS = 6
+WITHOUT_AVAILABLE = (1, 2)
+"""Rounds that tell of the teacher what programs told before they kept what it gave."""
 WITHOUT_CLIPPED = 2
 """A round that tells of clipping what programs told before they recorded it token by token."""
 
@@ -154,9 +164,7 @@ class Story:
             plain = group(rewards, id, answers=answers, replayed=id in replayed, round_index=index)
             groups.append(_spoken(plain))
             if right < 2:
-                served.append(
-                    ServedResponses(question_id=id, served=2, drawn=0, correct=1, correct_answers=("7",))
-                )
+                served.append(_served(id) if index in WITHOUT_AVAILABLE else _available(id))
                 groups += _reformulated(plain, index)
         plain_first = sorted(groups, key=lambda each: each.prompt.kind != "plain")
         return Round(
@@ -198,6 +206,28 @@ def _pool_report() -> TeacherPool:
         teacher="model", questions=QUESTIONS, covered=QUESTIONS, coverage=1.0, responses=48, correct=24,
         failed=0, summaries=0, tokens=576, seconds=12.0,
     )  # fmt: skip
+
+
+def _served(id: str) -> ServedResponses:
+    """A visit that took two responses of the pool."""
+    return ServedResponses(question_id=id, served=2, drawn=0, correct=1, correct_answers=("7",))
+
+
+def _available(id: str) -> ServedResponses:
+    """A visit that took one of the pool, one that was drawn for it, and one for the second time."""
+
+    def one(how: Serving, origin: str, text: str | None = None) -> AvailableResponse:
+        provenance = Provenance(served=how, teacher=f"teacher {HOSTILE}")
+        return AvailableResponse(origin=origin, correct=True, answer="7", text=text, provenance=provenance)
+
+    responses = (
+        one("pool", f"pool/{id}#2"),
+        one("online", f"online/5/{id}#0", f"drawn {HOSTILE}"),
+        one("reused", f"pool/{id}#0"),
+    )
+    return ServedResponses(
+        question_id=id, served=1, drawn=2, reused=1, correct=3, correct_answers=("7",), responses=responses
+    )
 
 
 def _spoken(plain: Group) -> Group:

@@ -128,6 +128,20 @@ CONTRASTS = """name => {
 """Of a mark in the legend: its text on its ground, then its lines on its ground."""
 
 
+def test_the_responses_that_the_teacher_gave_are_shown_with_what_was_made_of_them(
+    open_page: Open, report: Path
+) -> None:
+    page = open_page(report.as_uri() + "#q=q0")
+    visit = page.locator("#life .visit", has_text="Round 3")
+    visit.get_by_text("Teacher responses: 3 correct of 4").click()
+    responses = visit.locator(".response")
+    assert responses.count() == 3
+    told = responses.all_inner_texts()
+    for text, how in zip(told, ("unused, from the pool", "drawn in this round", "used before"), strict=True):
+        assert how in text
+    assert ["candidate of the BCQ" in text for text in told] == [False, False, True]
+
+
 def test_clipped_tokens_are_coloured_counted_and_explained(open_page: Open, report: Path) -> None:
     page = open_page(report.as_uri() + "#q=q0")
     bcq = page.locator("#life .kind-bcq").first

@@ -1,7 +1,7 @@
 """The life of single questions in full: every visit's prompts, responses, advantages and audits."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -9,11 +9,12 @@ from schemas.clipping import ClippedTokens
 from schemas.config.method import PolicyGradient
 from schemas.question import Question
 from schemas.report import StepReport
-from schemas.rollout import Candidate, Failure, Group, Prompt, Rollout, Round, ServedResponses
+from schemas.rollout import AvailableResponse, Candidate, Failure, Group, Prompt, Rollout, Round
 from zppo.core.answers import normalise_boxed
 from zppo.errors import InputError, StoreError
 from zppo.methods.choose import choose_method
 from zppo.ports import PolicyRow
+from zppo.report.available import available_responses, teacher_note
 from zppo.report.history import RunHistory
 from zppo.report.lives import Visit
 from zppo.report.model import (
@@ -22,7 +23,6 @@ from zppo.report.model import (
     QuestionDetail,
     RolloutDetail,
     Segment,
-    TeacherDetail,
     VisitDetail,
 )
 from zppo.report.series import mean_update
@@ -35,11 +35,14 @@ class UnknownQuestion(InputError):
 
 @dataclass(frozen=True)
 class _Round:
-    """What is known of the rollouts of a round besides what was sampled; by `<group id>#<index>`."""
+    """What is known of a round besides its groups."""
 
     tokens: TokenTexts
     advantages: Mapping[str, float] | None
+    """By rollout (`<group id>#<index>`), as the next."""
     clipped: Mapping[str, tuple[ClippedTokens, ...]] | None
+    available: Mapping[str, tuple[AvailableResponse, ...]]
+    """By question."""
 
 
 def question_details(history: RunHistory, ids: Iterable[str]) -> dict[str, QuestionDetail]:
@@ -56,11 +59,13 @@ def question_details(history: RunHistory, ids: Iterable[str]) -> dict[str, Quest
         for visit in history.lives.visits.get(id, ()):
             by_round[visit.round].append((id, visit))
     for index in sorted(by_round):
-        all_groups = history.groups(index, {id for id, _ in by_round[index]})
+        asked = {id for id, _ in by_round[index]}
+        all_groups = history.groups(index, asked)
         round_ = _Round(
             tokens=tokens,
             advantages=round_advantages(history.weightless_round(index), history),
             clipped=history.clipped(index, [name for group in all_groups for name in _names(group)]),
+            available=history.available(index, asked),
         )
         for id, visit in by_round[index]:
             groups = [group for group in all_groups if group.question_id == id]
@@ -154,13 +159,13 @@ def _visit(
     round_: _Round,
 ) -> VisitDetail:
     answers = visit.served.correct_answers if visit.served else ()
-    teacher, note = _teacher(history, id, visit)
+    teacher = available_responses(history, id, visit, groups, round_.available.get(id, ()))
     return VisitDetail(
         round=visit.round,
         replayed=visit.replayed,
         accuracy=visit.accuracy,
-        teacher=tuple(teacher),
-        teacher_note=note,
+        teacher=teacher,
+        teacher_note=teacher_note(visit.served, len(teacher)),
         groups=tuple(_group(group, answers, round_) for group in groups),
         events=tuple(event for index, event in history.lives.events.get(id, ()) if index == visit.round),
         update_note=update_note(history.reports[visit.round - 1], round_.clipped is not None),
@@ -179,38 +184,6 @@ def update_note(report: StepReport, told: bool) -> str:
         f"Clipping {which}. Of all tokens of the round’s updates {low:.2%} were clipped below, {high:.2%} "
         f"above and {dual:.2%} by the dual clip."
     )
-
-
-def _teacher(history: RunHistory, id: str, visit: Visit) -> tuple[Iterator[TeacherDetail], str]:
-    served = visit.served
-    if served is None:
-        return iter(()), "The teacher was not asked."
-    pool = history.pool
-    start, end = visit.served_before, visit.served_before + served.served
-    shown = pool.responses(id)[start:end] if pool else ()
-    found = (
-        TeacherDetail(
-            origin=each.origin,
-            correct=each.correct,
-            answer=each.answer,
-            text=each.text,
-            summary=each.summary,
-            hint=each.hint,
-        )
-        for each in shown
-    )
-    return found, _teacher_note(served)
-
-
-def _teacher_note(served: ServedResponses) -> str:
-    parts = [f"{served.correct} correct of {served.served + served.drawn + served.reused}"]
-    if served.served:
-        parts.append(f"{served.served} unused ones from the pool, shown below")
-    if served.drawn:
-        parts.append(f"{served.drawn} drawn in the round, of which only what stands in a prompt is kept")
-    if served.reused:
-        parts.append(f"{served.reused} that earlier visits had used, shown there")
-    return "; ".join(parts) + "."
 
 
 def _names(group: Group) -> list[str]:

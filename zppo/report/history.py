@@ -12,7 +12,7 @@ from schemas.manifest import Manifest
 from schemas.promotion import PromotionDecision
 from schemas.question import Question
 from schemas.report import RoundTimings, StepReport, ValidationReport
-from schemas.rollout import Group, Round
+from schemas.rollout import AvailableResponse, Group, Round
 from schemas.run import RunRecord
 from schemas.spend import Spend
 from schemas.teacher import TeacherPool
@@ -28,6 +28,7 @@ from zppo.stores.artifacts import read_artifact
 from zppo.stores.clipping import CLIPPED, read_clipped
 from zppo.stores.local import LocalStore
 from zppo.stores.locks import holder
+from zppo.stores.rounds import AVAILABLE, read_available
 from zppo.teachers.pool import RESPONSES, PoolTable
 
 
@@ -102,6 +103,15 @@ class RunHistory:
         if not self._has(path, CLIPPED):
             return None
         return read_clipped(self.store.file(path, CLIPPED), rollouts)
+
+    def available(
+        self, index: int, questions: Collection[str]
+    ) -> Mapping[str, tuple[AvailableResponse, ...]]:
+        """What the teacher gave for some questions in a round, as far as that is recorded."""
+        path = self.paths.collect(index)
+        if not self._has(path, AVAILABLE):
+            return {}
+        return read_available(self.store.file(path, AVAILABLE), questions)
 
     @property
     def base(self) -> ValidationReport | None:

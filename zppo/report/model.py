@@ -7,7 +7,7 @@ from pydantic import Field
 from schemas.base import Fraction, Frozen
 from schemas.buffer import BufferEvent
 from schemas.clipping import ClippedTokens
-from schemas.rollout import Author, FailureOutcome, Outcome, PromptKind, Verdict
+from schemas.rollout import Author, FailureOutcome, Outcome, PromptKind, Serving, Verdict
 
 Level = Literal["problem", "notice", "fine", "unknown"]
 """Of a finding; `unknown`: the run does not record what the check needs, or not yet."""
@@ -172,9 +172,15 @@ class TeacherDetail(Frozen):
     origin: str
     correct: bool
     answer: str | None
-    text: str
+    text: str | None
+    """None where the run keeps only what stands in a prompt."""
     summary: str | None = None
     hint: str | None = None
+    served: Serving | None = None
+    """As the next, None where that is not recorded."""
+    teacher: str | None = None
+    used: tuple[PromptKind, ...] = ()
+    """The prompts of the visit that were made from it."""
 
 
 class VisitDetail(Frozen):
@@ -185,7 +191,7 @@ class VisitDetail(Frozen):
     accuracy: float | None
     teacher: tuple[TeacherDetail, ...]
     teacher_note: str
-    """What is not shown of the teacher, and why."""
+    """How many it gave, from where, and what is not shown."""
     groups: tuple[GroupDetail, ...]
     events: tuple[BufferEvent, ...]
     update_note: str

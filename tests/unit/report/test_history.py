@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from schemas.rollout import ServedResponses
 from tests import build
 from tests.stories import WITHOUT_CLIPPED, Story
 from zppo.core.advantage import compute_advantages
+from zppo.report.available import available_responses
 from zppo.report.details import question_details, round_advantages, segments
 from zppo.report.history import RunHistory
-from zppo.report.lives import Lives
+from zppo.report.lives import Lives, Visit
 from zppo.report.sample import choose_sample
 from zppo.stores.rounds import read_round
 
@@ -112,6 +114,41 @@ def test_a_life_holds_every_group_failure_and_teacher_response_of_its_visits(his
     ]
     assert ncq.rollouts[-1].cause == "asked to"
     assert [each.origin for each in life.visits[0].teacher] == ["pool/q0#0", "pool/q0#1"]
+
+
+def test_teacher_responses_are_shown_however_a_visit_came_by_them_with_what_was_made_of_them(
+    history: RunHistory,
+) -> None:
+    visits = history.lives.visits.items()
+    id = next(id for id, own in visits if any(each.round == 3 and each.served for each in own))
+    visit = next(each for each in question_details(history, [id])[id].visits if each.round == 3)
+    found = [(each.served, each.origin, each.used) for each in visit.teacher]
+    assert found == [
+        ("pool", f"pool/{id}#2", ()),
+        ("online", f"online/5/{id}#0", ()),
+        ("reused", f"pool/{id}#0", ("bcq",)),
+    ]
+    texts = [each.text or "" for each in visit.teacher]
+    assert [text.split("<")[0] for text in texts] == ["teacher 2 ", "drawn ", "teacher 0 "]
+    assert visit.teacher_note == (
+        "3 correct of 4; 1 unused from the pool; 2 drawn in the round; 1 used before; "
+        "1 not shown, because they failed or the round does not keep them."
+    )
+
+
+def test_of_a_round_that_keeps_no_responses_those_are_shown_that_the_pool_served_or_a_prompt_shows(
+    history: RunHistory,
+) -> None:
+    visit = Visit(9, False, 0.0, ("bcq",), 4, ServedResponses(question_id="q0", served=1, drawn=1, correct=1))
+    drawn = build.candidate("7", correct=True).model_copy(update={"origin": "online/5/q0#0"})
+    again = drawn.model_copy(update={"origin": "pool/q0#0"})
+    groups = [build.group([0], "q0", kind="bcq", candidates=(drawn, again))]
+    found = available_responses(history, "q0", visit, groups, ())
+    assert [(each.origin, each.used, each.text is None) for each in found] == [
+        ("pool/q0#4", (), False),
+        ("online/5/q0#0", ("bcq",), True),
+        ("pool/q0#0", ("bcq",), False),
+    ]
 
 
 def test_tokens_are_cut_by_the_tokenizer_of_a_checkpoint_where_there_is_one(

@@ -3,6 +3,8 @@
 const EVENTS = { admit: "admitted to the buffer", graduate: "graduated from the buffer", evict: "evicted from the buffer" };
 const KINDS = { plain: "Plain", bcq: "BCQ", ncq: "NCQ", hint: "Hint", prefix: "Prefix", extra: "Extra plain" };
 const CLIPS = { low: "clipped below", high: "clipped above", dual: "clipped by the dual clip" };
+const SERVED = { pool: "unused, from the pool", online: "drawn in this round", reused: "from the pool, used before" };
+const USES = { bcq: "candidate of the BCQ", hint: "its hint is in the prompt", prefix: "its start is the forced prefix" };
 const LEVELS = [0.9, 0.5, 0.1, 0.01, 0];
 const TOKENS = 2000;
 
@@ -80,25 +82,28 @@ function visitCard(visit) {
 
 function teacherPart(visit) {
   if (!visit.teacher.length) return el("p", { class: "note" }, `Teacher: ${visit.teacher_note}`);
-  return fold(`Teacher responses: ${visit.teacher_note}`, () =>
-    visit.teacher.map((response) =>
-      el(
-        "div",
-        { class: "response" },
-        el(
-          "p",
-          {},
-          chip(response.correct ? "correct" : "not correct", response.correct ? "right" : "wrong"),
-          " answer ",
-          inline(response.answer ?? "none", "answer"),
-          " ",
-          el("span", { class: "quiet" }, inline(response.origin)),
-        ),
-        block(response.text),
-        response.summary ? el("div", {}, el("p", { class: "quiet" }, "its own summary"), block(response.summary)) : "",
-        response.hint ? el("div", {}, el("p", { class: "quiet" }, "its hint"), block(response.hint)) : "",
-      ),
+  return fold(`Teacher responses: ${visit.teacher_note}`, () => visit.teacher.map(teacherResponse));
+}
+
+function teacherResponse(response) {
+  const from = [response.served ? SERVED[response.served] : "", response.teacher ?? "", response.origin];
+  const under = (title, text) => (text ? el("div", {}, el("p", { class: "quiet" }, title), block(text)) : "");
+  return el(
+    "div",
+    { class: "response" },
+    el(
+      "p",
+      {},
+      chip(response.correct ? "correct" : "not correct", response.correct ? "right" : "wrong"),
+      " answer ",
+      inline(response.answer ?? "none", "answer"),
+      ...response.used.flatMap((kind) => [" ", chip(USES[kind] ?? `used in the ${KINDS[kind]} prompt`, "used")]),
+      " ",
+      el("span", { class: "quiet" }, inline(from.filter(Boolean).join(" · "))),
     ),
+    response.text === null ? el("p", { class: "note" }, "Of its text the run keeps what stands in the prompt.") : block(response.text),
+    under("its own summary", response.summary),
+    under("its hint", response.hint),
   );
 }
 
