@@ -186,10 +186,10 @@ class RoundTimings(Artifact):
     round: int
     seconds: dict[str, float]
     """By phase: `collect` (all of it; within it `student`, `teacher`, `compression`, `grading`), `update`,
-    `drift`, `validation`, `checkpoint`."""
+    `drift`, `validation`, `checkpoint`, `wait_for_tracking` (until the round before is shown)."""
 
     @property
     def total(self) -> float:
         """Seconds of the phases that do not lie within another."""
-        outer = ("collect", "drift", "update", "validation", "checkpoint")
+        outer = ("collect", "drift", "update", "validation", "checkpoint", "wait_for_tracking")
         return sum(self.seconds.get(phase, 0.0) for phase in outer)

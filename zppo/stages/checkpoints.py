@@ -95,10 +95,14 @@ class Checkpoints:
         return {int(file.name.split(".")[0]) for file in (self.store.home / self.paths.pins).glob(_PIN)}
 
     def surplus(self, reports: Sequence[StepReport]) -> list[int]:
-        """Rounds whose checkpoints retention gives up, given the reports of all committed rounds."""
+        """Rounds whose checkpoints retention gives up.
+
+        Args:
+            reports: In order, of the last committed round, and of every one with a checkpoint.
+        """
         if not reports:
             return []
-        return surplus(self._sizes(), self._ranked(reports), self.pinned(), len(reports), self.config)
+        return surplus(self._sizes(), self._ranked(reports), self.pinned(), reports[-1].round, self.config)
 
     def prune(self, reports: Sequence[StepReport]) -> None:
         """Remove the surplus; warn where the rest, which must stay, is over `max_bytes`."""

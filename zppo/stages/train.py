@@ -63,8 +63,10 @@ class Training:
     """`X_new` of a round."""
     validate: Callable[[], ValidationReport | None]
     """Accuracy of the current weights on the validation split."""
-    observe: Callable[[StepReport, RoundTimings], None]
-    """Told of every committed round, once a process."""
+    observe: Callable[[StepReport, RoundTimings], None] = lambda report, timings: None
+    """Told of every committed round, once a process; may deal with it beside the next round."""
+    settle: Callable[[], None] = lambda: None
+    """Returns once the rounds that were told of are dealt with."""
     teacher_spend: Callable[[], EndpointSpend | None] = lambda: None
     """What was spent at the teacher's endpoint since this was asked last; None where it has none."""
     judge_spend: Callable[[], EndpointSpend | None] = lambda: None
@@ -142,13 +144,15 @@ class Trainer:
             drift,
             validation,
         )
+        with its.phases.phase("wait_for_tracking"):
+            its.settle()
         timings = RoundTimings(round=index, seconds=its.phases.take())
         with its.store.commit(path, identity) as staging:
             (staging.directory / REPORT).write_text(report.model_dump_json(indent=1))
             (staging.directory / TIMINGS).write_text(timings.model_dump_json(indent=1))
             if clipped is not None:
                 write_clipped(staging.directory / CLIPPED, clipped)
-        its.checkpoints.prune(read_reports(its.store, its.paths) if its.checkpoints.due(index) else ())
+        its.checkpoints.prune(self._checkpointed(index) if its.checkpoints.due(index) else ())
         its.observe(report, timings)
         return path
 
@@ -213,6 +217,12 @@ class Trainer:
         with its.phases.phase("checkpoint"):
             its.checkpoints.write(state, its.learner)
         return validation
+
+    def _checkpointed(self, index: int) -> list[StepReport]:
+        """The reports of the rounds up to `index` that have a checkpoint."""
+        its = self._its
+        rounds = [each for each in its.checkpoints.written() if 0 < each <= index]
+        return [read_report(its.store, its.paths, each) for each in rounds]
 
     def _drift(self, round_: Round) -> DriftReport | None:
         """Compare the sampler's log-probabilities with the learner's; stop where they differ too much."""

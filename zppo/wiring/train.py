@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from schemas.config.method import PolicyGradient
 from schemas.question import Question
 from schemas.report import RoundTimings, StepReport, ValidationReport
 from schemas.rollout import Verdict
 from schemas.spend import EndpointSpend
+from zppo.beside import Behind
 from zppo.core.objective import ClipBounds
 from zppo.data.order import round_positions, sample_positions
 from zppo.data.table import QuestionTable, read_questions
@@ -19,7 +21,6 @@ from zppo.learners.turns import TurnTakingLearner
 from zppo.methods.base import Collector
 from zppo.phases import Phases
 from zppo.ports import Learner
-from zppo.progress import Advance
 from zppo.stages.evaluate import Examinee, validate
 from zppo.stages.train import Trainer, Training, read_reports
 from zppo.stores.rounds import read_verdicts
@@ -50,11 +51,22 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
     prepared, pool = run_prepare(run), run_precompute(run)
     if run.record.fork is not None:
         check_shared(run, prepared, pool)
-        _rebuild(run, run.record.fork.round, tracker, prepared)
+        _rebuild(run, run.record.fork.round, prepared)
     total, done = run.config.rounds, run.committed_rounds()
-    place = _Place(done + 1)
-    with run.progress.track("train", total, done) as advance, run.watchdog.during(place):
-        yield Trainer(_training(run, tracker, prepared, pool, advance, place))
+    place = _Place(done + 1, run.phases)
+    with (
+        run.progress.track("train", total, done) as advance,
+        run.watchdog.during(place),
+        Behind("tracking") as behind,
+    ):
+
+        def observe(report: StepReport, timings: RoundTimings) -> None:
+            place.round = report.round + 1
+            behind.do(partial(deliver_round, run, tracker, report, timings))
+            advance(report.round, _note(report))
+
+        training = _training(run, prepared, pool, place)
+        yield Trainer(replace(training, observe=observe, settle=behind.settle))
     run.student.unload()
     if run.teacher is not None:
         run.teacher.unload()
@@ -74,14 +86,13 @@ def check_shared(run: RunContext, prepared: str, pool: str) -> None:
             )
 
 
-def _rebuild(run: RunContext, index: int, tracker: MlflowTracker, prepared: str) -> None:
+def _rebuild(run: RunContext, index: int, prepared: str) -> None:
     """Write a fork's first checkpoint by its parent's recipe, unless it or a later one is there."""
     if any(each >= index for each in run.checkpoints.written()):
         return
     parent = run.as_parent()
     run.progress.say(f"train       computes the committed updates before round {index + 1} again")
-    training = _training(parent, tracker, prepared, "", lambda done, note: None, _Place(index))
-    Trainer(training).rebuild(index)
+    Trainer(_training(parent, prepared, "", _Place(index))).rebuild(index)
     parent.student.unload()
     if parent.teacher is not None:
         parent.teacher.unload()
@@ -92,9 +103,7 @@ def best_checkpoint(run: RunContext) -> int:
     return run.checkpoints.best(read_reports(run.store, run.paths))
 
 
-def _training(
-    run: RunContext, tracker: MlflowTracker, prepared: str, pool: str, advance: Advance, place: _Place
-) -> Training:
+def _training(run: RunContext, prepared: str, pool: str, place: _Place) -> Training:
     config = run.config
     questions = run.questions(prepared, "train")
     use_threads(run.student.module, run.runtime.threads)
@@ -109,11 +118,6 @@ def _training(
     )
     held_out, outside = _validation_questions(run, prepared)
     round_positions(1, len(questions), config.questions_per_round, config.seed)
-
-    def observe(report: StepReport, timings: RoundTimings) -> None:
-        place.round = report.round + 1
-        deliver_round(run, tracker, report, timings)
-        advance(report.round, _note(report))
 
     def spend() -> EndpointSpend | None:
         return run.grading.judge.take() if run.grading.judge is not None else None
@@ -142,7 +146,6 @@ def _training(
             round_positions(index, len(questions), config.questions_per_round, config.seed)
         ),
         validate=validated,
-        observe=observe,
         teacher_spend=endpoint.take if endpoint is not None else lambda: None,
         judge_spend=spend,
     )
