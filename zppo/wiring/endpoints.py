@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 from pydantic import SecretStr
 
 from schemas.config.run import Runtime
@@ -97,11 +98,17 @@ def find_key(reference: str | None, role: str) -> SecretStr | None:
 def _block(name: str, role: str) -> str:
     from prefect.blocks.system import Secret
 
+    named = f"endpoints.{role}.api_key names the Prefect block {name!r}"
     try:
         block = Secret.load(name)
-    except ValueError as error:
+    except ValueError:
         raise InputError(
-            f"endpoints.{role}.api_key names the Prefect block {name!r}, which cannot be read: {error}"
+            f"{named}, but the Prefect server has no such block of type Secret: make it on the server's "
+            "pages under Blocks (`zppo ui` shows those of a run's own server), or name another key"
+        ) from None
+    except httpx.HTTPError as error:
+        raise InputError(
+            f"{named}, but the Prefect server does not give it: {error or type(error)}"
         ) from None
     assert isinstance(block, Secret), "outside of an event loop"
     return str(block.get())
