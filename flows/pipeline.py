@@ -37,22 +37,33 @@ from zppo.wiring.train import open_training
 P = ParamSpec("P")
 
 
-def run_pipeline(config: RunConfig, name: str, runtime: Runtime) -> None:
-    """Run all stages against the configured Prefect server, or one of this process's own."""
-    stands = _stands(config, name, runtime)
+def run_pipeline(config: RunConfig, name: str, runtime: Runtime, again: str | None = None) -> None:
+    """Run all stages against the configured Prefect server, or one of this process's own.
+
+    Args:
+        config: The recipe.
+        name: Of the run.
+        runtime: The machine.
+        again: The command that goes on with it, for errors; by default one with no options but the home.
+    """
+    stands = _stands(config, name, runtime, again)
     with flow_server(runtime.home, stands), tagged(run_directory(name, runtime)), cancelled_at_the_end():
         pipeline(config, name, runtime)
 
 
-def evaluate_run(config: RunConfig, name: str, runtime: Runtime) -> None:
+def evaluate_run(config: RunConfig, name: str, runtime: Runtime, again: str | None = None) -> None:
     """Evaluate base, best checkpoint and teacher of a trained run."""
-    with flow_server(runtime.home, _stands(config, name, runtime)), tagged(run_directory(name, runtime)):
+    stands = _stands(config, name, runtime, again)
+    with flow_server(runtime.home, stands), tagged(run_directory(name, runtime)):
         evaluate(config, name, runtime)
 
 
-def promote_run(config: RunConfig, name: str, runtime: Runtime, force: str | None = None) -> None:
+def promote_run(
+    config: RunConfig, name: str, runtime: Runtime, force: str | None = None, again: str | None = None
+) -> None:
     """Decide whether a run's best checkpoint becomes the champion; `force` is why it is to be in any case."""
-    with flow_server(runtime.home, _stands(config, name, runtime)), tagged(run_directory(name, runtime)):
+    stands = _stands(config, name, runtime, again)
+    with flow_server(runtime.home, stands), tagged(run_directory(name, runtime)):
         promote(config, name, runtime, force)
 
 
@@ -129,15 +140,14 @@ def summarize(run: RunContext, tracker: MlflowTracker) -> None:
     run.progress.say(f"\n{text}")
 
 
-def _stands(config: RunConfig, name: str, runtime: Runtime) -> WhereItStands:
+def _stands(config: RunConfig, name: str, runtime: Runtime, again: str | None) -> WhereItStands:
     """What an error about Prefect says of a run."""
     home = "" if runtime.home == Runtime().home else f" --home {runtime.home}"
+    command = again or f"zppo resume {name}{home}"
 
     def say() -> str:
         done = committed_rounds(LocalStore(runtime.home), RunPaths(name))
-        return (
-            f"{done} of {config.rounds} rounds of {name} are committed; go on with: zppo resume {name}{home}"
-        )
+        return f"{done} of {config.rounds} rounds of {name} are committed; go on with: {command}"
 
     return say
 

@@ -37,9 +37,17 @@ LOOK_SECONDS = 1.0
 """Longest wait between two looks at signals and cancellation."""
 
 
-def run_study(study: str, name: str, jobs: int, runtime: Runtime) -> None:
-    """Run what is left of a study against the configured Prefect server, or one of this process's own."""
-    stands = f"what is committed stays; go on with: {command(study, name, jobs)}"
+def run_study(study: str, name: str, jobs: int, runtime: Runtime, again: str | None = None) -> None:
+    """Run what is left of a study against the configured Prefect server, or one of this process's own.
+
+    Args:
+        study: A shipped study, or the path of one.
+        name: Of the study in the home.
+        jobs: Runs at a time.
+        runtime: The machine.
+        again: The command that goes on with it, for errors; by default one without the machine's options.
+    """
+    stands = f"what is committed stays; go on with: {again or command(study, name, jobs)}"
     directory = runtime.home / StudyPaths(name).root
     with flow_server(runtime.home, lambda: stands), tagged(directory), cancelled_at_the_end():
         study_flow(study, name, jobs, runtime)

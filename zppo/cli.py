@@ -1,5 +1,6 @@
 """The command line. Commands import what they need when they run, so that `--help` answers at once."""
 
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,12 +15,12 @@ from zppo import __version__
 from zppo.errors import InputError, ZppoError
 from zppo.makers import pocket_app, schema_app
 from zppo.operators import register
-from zppo.options import RUNS, Device, Home, Machine, Name, Overrides, Recipe, Threads, runtime_of
+from zppo.options import RUNS, Device, Home, Machine, Name, Overrides, Recipe, Threads, Told
 from zppo.planning import check
 from zppo.reporting import report
 
 if TYPE_CHECKING:
-    from schemas.config.run import RunConfig, Runtime
+    from schemas.config.run import RunConfig
     from zppo.study.grid import StudyPlan
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -82,7 +83,7 @@ def run(
     check_recipe(home, name, config)
     if name not in run_names(home):
         check_space([config], home)  # as the flow does, without the servers' start
-    _execute(config, name, runtime_of(home, device, threads, machine))
+    _execute(config, name, Told(home, device, threads, machine))
 
 
 @app.command()
@@ -92,7 +93,7 @@ def resume(
     """Go on with a run that stopped, with the recipe that it started with."""
     from zppo.runs import read_run_to_resume
 
-    _execute(read_run_to_resume(home, name).recipe, name, runtime_of(home, device, threads, machine))
+    _execute(read_run_to_resume(home, name).recipe, name, Told(home, device, threads, machine))
 
 
 @app.command()
@@ -107,10 +108,11 @@ def fork(
     machine: Machine = None,
 ) -> None:
     """Start a run from a committed round of another one, with other settings."""
-    runtime = runtime_of(home, device, threads, machine)
+    told = Told(home, device, threads, machine)
+    runtime = told.runtime()  # before what reads the environment
     from zppo.wiring.fork import fork_run
 
-    _execute(fork_run(name, new, at_round, overrides or (), runtime).recipe, new, runtime)
+    _execute(fork_run(name, new, at_round, overrides or (), runtime).recipe, new, told)
 
 
 @app.command()
@@ -162,7 +164,7 @@ def study(
     elif find_report(grid, home) is not None:
         typer.echo(report_text(grid, home))
     else:
-        _run_study(study, grid, jobs, runtime_of(home, device, threads, machine))
+        _run_study(study, grid, jobs, Told(home, device, threads, machine))
 
 
 @app.command()
@@ -173,11 +175,12 @@ def evaluate(
     from zppo.runs import read_run
 
     config = read_run(home, name).recipe
-    runtime = runtime_of(home, device, threads, machine)
-    with _stoppable(f"resume {name}", home):
+    told = Told(home, device, threads, machine)
+    runtime = told.runtime()
+    with _stoppable(f"zppo evaluate {name}{told.options}") as again:
         from flows.pipeline import evaluate_run
 
-        evaluate_run(config, name, runtime)
+        evaluate_run(config, name, runtime, again)
 
 
 @app.command()
@@ -193,11 +196,13 @@ def promote(
     if force != bool(reason.strip()):
         raise InputError("--force and --reason TEXT go together: the reason is kept in the history")
     config = read_run(home, name).recipe
-    runtime = runtime_of(home, device, threads, machine)
-    with _stoppable(f"promote {name}", home):
+    told = Told(home, device, threads, machine)
+    runtime = told.runtime()
+    forced = ["--force", "--reason", reason] if force else []
+    with _stoppable(shlex.join(["zppo", "promote", name, *forced]) + told.options) as again:
         from flows.pipeline import promote_run
 
-        promote_run(config, name, runtime, reason or None)
+        promote_run(config, name, runtime, reason or None, again)
 
 
 @app.command()
@@ -225,7 +230,8 @@ def gc(
         typer.echo(removed_text(remove_waste(home, found)))
 
 
-def _execute(config: "RunConfig", name: str, runtime: "Runtime") -> None:
+def _execute(config: "RunConfig", name: str, told: Told) -> None:
+    runtime = told.runtime()
     from zppo.layout import RunPaths
     from zppo.runs import finished_summary
     from zppo.stores.locks import check_free
@@ -236,13 +242,14 @@ def _execute(config: "RunConfig", name: str, runtime: "Runtime") -> None:
         return
     # The flow takes the lock; this is the same answer without the servers' start.
     check_free(runtime.home / RunPaths(name).root)
-    with _stoppable(f"resume {name}", runtime.home):
+    with _stoppable(f"zppo resume {name}{told.options}") as again:
         from flows.pipeline import run_pipeline
 
-        run_pipeline(config, name, runtime)
+        run_pipeline(config, name, runtime, again)
 
 
-def _run_study(study: str, plan: "StudyPlan", jobs: int, runtime: "Runtime") -> None:
+def _run_study(study: str, plan: "StudyPlan", jobs: int, told: Told) -> None:
+    runtime = told.runtime()
     from zppo.layout import StudyPaths
     from zppo.stores.locks import check_free
     from zppo.study.grid import command
@@ -250,10 +257,10 @@ def _run_study(study: str, plan: "StudyPlan", jobs: int, runtime: "Runtime") -> 
 
     check_study_space(plan, runtime)  # as for a run
     check_free(runtime.home / StudyPaths(plan.name).root)
-    with _stoppable(command(study, plan.name, jobs).removeprefix("zppo "), runtime.home):
+    with _stoppable(f"{command(study, plan.name, jobs)}{told.options}") as again:
         from flows.study import run_study
 
-        run_study(study, plan.name, jobs, runtime)
+        run_study(study, plan.name, jobs, runtime, again)
 
 
 class _Terminated(BaseException):
@@ -265,14 +272,13 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _stoppable(again: str, home: Path) -> Iterator[None]:
-    """End with one line on Ctrl-C and SIGTERM that says how to go on; what is committed stays."""
+def _stoppable(again: str) -> Iterator[str]:
+    """End with one line on Ctrl-C and SIGTERM that says which command goes on; what is committed stays."""
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        yield
+        yield again
     except (KeyboardInterrupt, _Terminated) as stop:
-        option = "" if home == RUNS else f" --home {home}"
-        typer.echo(f"\nstopped; go on with: zppo {again}{option}", err=True)
+        typer.echo(f"\nstopped; go on with: {again}", err=True)
         raise typer.Exit(TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)

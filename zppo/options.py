@@ -1,5 +1,7 @@
 """Arguments and options that commands share, and what those of the machine mean."""
 
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,3 +36,25 @@ def runtime_of(home: Path, device: str | None, threads: int | None, machine: Pat
 
     prepare_environment(home)
     return load_machine(home, machine, device, threads)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command was told of its machine."""
+
+    home: Path
+    device: str | None = None
+    threads: int | None = None
+    machine: Path | None = None
+
+    def runtime(self) -> "Runtime":
+        """The machine."""
+        return runtime_of(self.home, self.device, self.threads, self.machine)
+
+    @property
+    def options(self) -> str:
+        """The options that say it again, each after a blank; nothing where all are the defaults."""
+        home = None if self.home == RUNS else self.home
+        said = {"home": home, "device": self.device, "threads": self.threads, "machine": self.machine}
+        given = {name: value for name, value in said.items() if value is not None}
+        return "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given.items())

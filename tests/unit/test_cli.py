@@ -3,9 +3,11 @@
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from schemas.run import ResolvedModel, RunRecord
 from tests.homes import Home, RunPlan
 from zppo.cli import main
 from zppo.layout import RunPaths, StudyPaths
+from zppo.options import Told
 from zppo.recipes import load_recipe
 from zppo.runs import RUN_FILE
 from zppo.stores.identity import identify
@@ -136,38 +139,51 @@ def test_schema_check_fails_on_a_changed_folder(tmp_path, capsys):
     assert "round" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_with_code_130_and_one_line():
+def stopped_by(number, home, *arguments):
+    """A command on a home whose pipeline meets a signal instead of running, as it ends."""
     program = (
-        "import os, signal\n"
-        "from pathlib import Path\n"
-        "import typer\n"
+        "import os, signal, sys, types\n"
         "from zppo import cli\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "@cli.app.command()\n"
-        "def wait() -> None:\n"
-        "    with cli._stoppable('resume first', Path('runs')):\n"
-        f"        os.kill(os.getpid(), {int(signal.SIGINT)})\n"
-        "cli.main(['wait'])\n"
+        f"def end(*_): os.kill(os.getpid(), {int(number)})\n"
+        "names = ('run_pipeline', 'evaluate_run', 'promote_run')\n"
+        "sys.modules['flows.pipeline'] = types.SimpleNamespace(**dict.fromkeys(names, end))\n"
+        "cli.main(sys.argv[1:])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 130
-    assert done.stderr.strip() == "stopped; go on with: zppo resume first"
+    command = [sys.executable, "-c", program, *arguments, "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=home)
 
 
-def test_sigterm_ends_with_code_143_and_one_line():
-    program = (
-        "import os, signal\n"
-        "from pathlib import Path\n"
-        "from zppo import cli\n"
-        "@cli.app.command()\n"
-        "def wait() -> None:\n"
-        "    with cli._stoppable('resume first', Path('elsewhere')):\n"
-        f"        os.kill(os.getpid(), {int(signal.SIGTERM)})\n"
-        "cli.main(['wait'])\n"
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_with_its_code_and_one_line(tmp_path, number, code):
+    store_run(tmp_path)
+    done = stopped_by(number, tmp_path, "resume", "first")
+    assert (done.returncode, done.stderr) == (
+        code,
+        f"\nstopped; go on with: zppo resume first --home {tmp_path}\n",
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 143
-    assert done.stderr.strip() == "stopped; go on with: zppo resume first --home elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("command", "again"),
+    [
+        (["resume", "first"], ["resume", "first"]),
+        (["evaluate", "first"], ["evaluate", "first"]),
+        (["promote", "first", "--force", "--reason", "it is good"],) * 2,
+    ],
+    ids=["resume", "evaluate", "promote"],
+)
+def test_the_command_to_go_on_with_repeats_what_this_one_was_told(tmp_path, command, again):
+    store_run(tmp_path)
+    (tmp_path / "one gpu.yaml").write_text("threads: 1\n")
+    told = ["--home", str(tmp_path), "--device", "cpu", "--threads", "2", "--machine", "one gpu.yaml"]
+    done = stopped_by(signal.SIGINT, tmp_path, *command, *told[2:])
+    assert done.stderr == f"\nstopped; go on with: zppo {shlex.join([*again, *told])}\n"
+
+
+def test_the_default_home_is_not_repeated():
+    assert Told(Path("runs")).options == ""
+    assert Told(Path("elsewhere"), threads=0).options == " --home elsewhere --threads 0"
 
 
 def test_a_run_that_another_process_holds_is_refused_by_its_name_before_anything_starts(tmp_path, capsys):
