@@ -185,8 +185,9 @@ class RoundTimings(Artifact):
 
     round: int
     seconds: dict[str, float]
-    """By phase: `collect` (all of it; within it `student`, `teacher`, `compression`, `grading`), `update`,
-    `drift`, `validation`, `checkpoint`, `wait_for_tracking` (until the round before is shown)."""
+    """By phase: `collect` (all of it; its parts do not overlap: `student`, `teacher`, `compression`, `judge`,
+    `grading` without the judge), `update`, `drift`, `validation`, `checkpoint`, `wait_for_tracking` (until
+    the round before is shown)."""
 
     @property
     def total(self) -> float:

@@ -17,7 +17,7 @@ from zppo.core.report import step_report
 from zppo.ports import PolicyRow
 
 GOLDEN = Path(__file__).with_name("metric_names")
-PHASES = ("collect", "student", "teacher", "compression", "grading", "update", "drift", "validation")
+PHASES = ("collect", "student", "teacher", "compression", "grading", "judge", "update", "drift", "validation")
 TIMINGS = RoundTimings(round=9, seconds=dict.fromkeys((*PHASES, "checkpoint", "wait_for_tracking"), 1.0))
 JUDGE = JudgeReport(
     judged=1, malformed=0, spend=EndpointSpend(role="judge", used=Spend(), money=0.0, currency="USD")

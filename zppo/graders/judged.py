@@ -1,7 +1,8 @@
 """Rules and a judge together: the judge is asked about what the rules cannot decide."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 
 from schemas.config.grader import RuleGraderConfig
 from schemas.question import Question
@@ -20,7 +21,14 @@ class JudgedGrader:
     no box, or one whose content is nothing of the question's kind. A verdict of the rules stands.
     """
 
-    def __init__(self, rules: Grader, config: RuleGraderConfig, judge: Judge, unread: bool = False):
+    def __init__(
+        self,
+        rules: Grader,
+        config: RuleGraderConfig,
+        judge: Judge,
+        unread: bool = False,
+        timed: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ):
         """Keep both.
 
         Args:
@@ -28,11 +36,13 @@ class JudgedGrader:
             config: Theirs.
             judge: Gives verdicts.
             unread: Whether the judge is asked where the rules can read no answer: in evaluation.
+            timed: Entered while the judge is asked.
         """
         self._rules = rules
         self._config = config
         self._judge = judge
         self._unread = unread
+        self._timed = timed
 
     def grade(self, responses: Sequence[tuple[Question, str]]) -> list[Grade]:
         """One grade a response, in order; the judge is asked while the rules work.
@@ -48,7 +58,8 @@ class JudgedGrader:
         ]
         with ThreadPoolExecutor(1, "rules") as beside:
             by_rules = beside.submit(self._rules.grade, _where(responses, judged, False))
-            by_judge = iter(self._judge.verdicts(_where(responses, judged, True)))
+            with self._timed():
+                by_judge = iter(self._judge.verdicts(_where(responses, judged, True)))
             by_rule = iter(by_rules.result())
         return [
             _grade(answer, next(by_judge)) if is_judged else next(by_rule)

@@ -190,7 +190,7 @@ def truncations(reports: Sequence[StepReport]) -> Chart:
 
 
 PHASES = (
-    "student", "teacher", "compression", "grading", "other collecting",
+    "student", "teacher", "compression", "judge", "grading", "other collecting",
     "drift", "update", "validation", "checkpoint",
 )  # fmt: skip
 """In the order of a round; `collect` is split into its parts and the rest."""
@@ -215,7 +215,7 @@ def seconds(timings: Sequence[RoundTimings]) -> Chart:
 
 def split_collect(phases: dict[str, float]) -> dict[str, float]:
     """The phases of a round that add up to its time: `collect` becomes its parts and what is left of it."""
-    inner = ("student", "teacher", "compression", "grading")
+    inner = ("student", "teacher", "compression", "judge", "grading")
     rest = phases.get("collect", 0.0) - sum(phases.get(name, 0.0) for name in inner)
     outer = {name: value for name, value in phases.items() if name != "collect"}
     return outer | {"other collecting": max(0.0, rest)}

@@ -1,11 +1,11 @@
 """What a run took: tokens, seconds and money of each part, as far as they are recorded."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from schemas.config.run import RunConfig
 from schemas.config.teacher import EndpointTeacher
-from schemas.evaluation import Evaluation
+from schemas.evaluation import Evaluation, Role
 from schemas.report import RoundTimings, StepReport
 from schemas.spend import EndpointSpend, Spend
 from schemas.teacher import TeacherPool
@@ -23,6 +23,8 @@ class Expenses:
     teacher: Spend
     """At the teacher's endpoint, by this run."""
     evaluation: Evaluation | None
+    answering: Mapping[Role, float] = field(default_factory=dict)
+    """Seconds of the evaluated models' answers, as far as they are known."""
 
     def seconds(self, *phases: str) -> float | None:
         """Of some phases, over all rounds; None where none of them is recorded."""
@@ -71,15 +73,24 @@ def _collecting(its: Expenses) -> Iterator[CostRow]:
     )
     judged = [report.judge.spend for report in its.reports if report.judge]
     if judged:
-        yield _judge(judged)
-    yield CostRow(part="grading", seconds=its.seconds("grading"), note="the judge’s time included")
+        yield _judge(judged, its.seconds("judge"))
+    yield CostRow(part="grading", seconds=its.seconds("grading"), note=_grading(its, bool(judged)))
 
 
-def _judge(spends: Sequence[EndpointSpend]) -> CostRow:
+def _grading(its: Expenses, judged: bool) -> str:
+    """Rounds of before the judge was timed have its seconds among those of grading."""
+    apart = sum("judge" in each.seconds for each in its.timings)
+    if not judged or apart == len(its.timings):
+        return ""
+    return f"the judge’s time included in {len(its.timings) - apart} of {len(its.timings)} rounds"
+
+
+def _judge(spends: Sequence[EndpointSpend], seconds: float | None) -> CostRow:
     used = sum((spend.used for spend in spends), Spend())
     money = [spend.money for spend in spends if spend.money is not None]
     total = f"{sum(money):,.2f} {spends[-1].currency}" if money else None
-    return CostRow(part="judge", tokens=used.tokens, money=total, note=f"{used.requests:,} requests")
+    note = f"{used.requests:,} requests"
+    return CostRow(part="judge", tokens=used.tokens, seconds=seconds, money=total, note=note)
 
 
 def _learning(its: Expenses) -> Iterator[CostRow]:
@@ -106,8 +117,15 @@ def _afterwards(its: Expenses) -> Iterator[CostRow]:
     yield CostRow(
         part="evaluation",
         tokens=sum(score.response_tokens for score in scores),
-        note="answers of a model that runs share are drawn once; their time is not recorded",
+        seconds=sum(its.answering.values()) or None,
+        note=_answering(its.evaluation, its.answering),
     )
+
+
+def _answering(evaluation: Evaluation, seconds: Mapping[Role, float]) -> str:
+    roles = [model.role for model in evaluation.models]
+    known = f"; time of {', '.join(seconds)} alone" if 0 < len(seconds) < len(roles) else ""
+    return f"of {', '.join(roles)}; runs that share a model share its answers{known}"
 
 
 def _teacher_money(its: Expenses) -> str | None:

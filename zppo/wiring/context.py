@@ -21,6 +21,7 @@ from zppo.layout import RunPaths
 from zppo.methods.base import TrainingMethod
 from zppo.methods.choose import choose_method
 from zppo.models.vocabulary import check_same_vocabulary
+from zppo.phases import Phases
 from zppo.plan.space import check_space
 from zppo.progress import Progress, choose_progress
 from zppo.rendering import load_templates, templates_digest
@@ -57,6 +58,8 @@ class RunContext:
         self.paths = RunPaths(record.name)
         self.progress = progress
         self._stack = stack
+        self.phases = Phases()
+        """Of the rounds that this process computes."""
         self._done: dict[str, str] = {}
 
     @cached_property
@@ -94,7 +97,7 @@ class RunContext:
         """The student's graders; they grade the teacher too."""
         log = self.store.home / self.paths.judge_spend
         return self._stack.enter_context(
-            open_grading(self.config, self.runtime, grading_processes(), self.teacher, log)
+            open_grading(self.config, self.runtime, grading_processes(), self.teacher, log, self.phases)
         )
 
     @cached_property

@@ -1,6 +1,7 @@
 """Rules and a judge together: who is asked about what."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import Event
 
 import pytest
@@ -125,6 +126,31 @@ def test_the_judge_is_asked_while_the_rules_work() -> None:
     both = judged(rules, ScriptedText(rules.reply))
     pairs = [(question("13", "exact"), r"\boxed{13}"), (question("because", "free"), "so")]
     assert [each.outcome for each in both.grade(pairs)] == ["correct", "correct"]
+
+
+def test_the_judge_is_timed_and_the_rules_are_not() -> None:
+    happened: list[str] = []
+
+    class Rules(TextGrader):
+        def grade(self, responses: Sequence[tuple[Question, str]]) -> list[Grade]:
+            assert entered.wait(SECONDS)  # both are at work
+            return super().grade(responses)
+
+    def reply(prompt: str) -> str:
+        happened.append("asked")
+        return CORRECT
+
+    @contextmanager
+    def timed() -> Iterator[None]:
+        happened.append("started")
+        entered.set()
+        yield
+        happened.append("stopped")
+
+    entered = Event()
+    both = JudgedGrader(Rules(), RULES, Judge(ScriptedText(reply), TEMPLATE), timed=timed)
+    both.grade([(question("13", "exact"), r"\boxed{13}"), (question("because", "free"), "so")])
+    assert happened == ["started", "asked", "stopped"]
 
 
 class _Broken(TextGrader):

@@ -97,13 +97,13 @@ def test_charts_have_one_value_a_place_and_no_empty_series(history: RunHistory) 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["student", "teacher", "compression", "grading", "update", "drift"]),
+        st.sampled_from(["student", "teacher", "compression", "judge", "grading", "update", "drift"]),
         st.floats(0, 1e3),
     ),
     st.floats(0, 1e3),
 )
 def test_the_phases_of_a_round_add_up_to_its_time(phases: dict[str, float], rest: float) -> None:
-    inner = ("student", "teacher", "compression", "grading")
+    inner = ("student", "teacher", "compression", "judge", "grading")
     collect = rest + sum(phases.get(name, 0.0) for name in inner)
     outer = sum(value for name, value in phases.items() if name not in inner)
     split = split_collect({**phases, "collect": collect})

@@ -22,7 +22,7 @@ from zppo.core.flatten import leaves
 from zppo.errors import InputError
 from zppo.pocket.task import make_questions
 from zppo.rendering import SETS
-from zppo.stages.train import read_base, read_reports
+from zppo.stages.train import read_base, read_reports, read_timings
 from zppo.stores.rounds import read_round
 from zppo.wiring.context import RunContext, open_run, run_identity
 from zppo.wiring.evaluate import model_answers, run_evaluate
@@ -96,6 +96,7 @@ def test_a_run_on_free_form_questions_is_graded_by_its_judge(tmp_path: Path) -> 
             run_evaluate(run)
             rounds = [read_round(tmp_path / run.paths.collect(index)) for index in (1, 2)]
             reports, base = read_reports(run.store, run.paths), read_base(run.store, run.paths)
+            timings = [read_timings(run.store, run.paths, index).seconds for index in (1, 2)]
             assert run.grading.judge is not None
             total = run.grading.judge.total
 
@@ -119,6 +120,10 @@ def test_a_run_on_free_form_questions_is_graded_by_its_judge(tmp_path: Path) -> 
     assert all(each.spend.money == each.spend.used.money(run.config.judge.prices) for each in judged)  # type: ignore[union-attr, arg-type]
     assert total.money == server.prompt_tokens + 2 * server.completion_tokens
     assert sum(each.spend.used.requests for each in judged) < total.used.requests
+    for seconds in timings:
+        assert seconds["judge"] > 0
+        parts = ("student", "teacher", "compression", "judge", "grading")
+        assert sum(seconds.get(part, 0.0) for part in parts) <= seconds["collect"]
     times = Counter(asked.prompt for asked in server.asked if not fault(asked))
     again = {prompt for prompt, count in times.items() if count > 1}
     assert again <= first, "within a process nothing is asked twice"
