@@ -4,7 +4,7 @@ Adapters live in one folder for each technology; `zppo.wiring` builds them from 
 contract tests hold for every adapter of a port and for its in-memory fake.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +52,10 @@ class GenerationFailure:
     cause: str
 
 
+Finished = Callable[[int, tuple[Generation | GenerationFailure, ...]], None]
+"""Told of a request once all of its responses are there: its place among the requests, and they."""
+
+
 class RolloutEngine(Protocol):
     """Samples responses of one model."""
 
@@ -64,9 +68,16 @@ class RolloutEngine(Protocol):
         ...
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: DecodingConfig,
+        finished: Finished | None = None,
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
-        """One tuple a request, one response a seed, both in the order asked."""
+        """One tuple a request, one response a seed, both in the order asked.
+
+        `finished` is told of each request once, in the calling thread, as early as the engine knows; it
+        must return at once.
+        """
         ...
 
 

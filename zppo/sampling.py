@@ -9,6 +9,7 @@ from schemas.question import Question
 from schemas.rollout import Failure, Group, Outcome, Prompt, Rollout
 from zppo.core.randomness import derive_seed
 from zppo.ports import (
+    Finished,
     Generation,
     GenerationFailure,
     GenerationRequest,
@@ -42,9 +43,17 @@ def training_decoding(sampling: SamplingConfig) -> DecodingConfig:
 
 
 def draw(
-    drafts: Sequence[Draft], size: int, decoding: DecodingConfig, seed: int, engine: RolloutEngine
+    drafts: Sequence[Draft],
+    size: int,
+    decoding: DecodingConfig,
+    seed: int,
+    engine: RolloutEngine,
+    finished: Finished | None = None,
 ) -> list[tuple[Generation | GenerationFailure, ...]]:
-    """`size` responses of each prompt; the seed of each is named by run, group and index."""
+    """`size` responses of each prompt; the seed of each is named by run, group and index.
+
+    `finished` is told of each prompt when its responses are there.
+    """
     requests = [
         GenerationRequest(
             id=draft.group_id,
@@ -54,7 +63,7 @@ def draw(
         )
         for draft in drafts
     ]
-    return engine.generate(requests, decoding) if requests else []
+    return engine.generate(requests, decoding, finished) if requests else []
 
 
 def grade(

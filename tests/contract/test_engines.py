@@ -110,6 +110,13 @@ def test_responses_do_not_depend_on_the_order_of_the_requests(engine, decoding):
     assert all(same(one, other) for one, other in zip(flat(forwards), flat(backwards), strict=True))
 
 
+def test_every_finished_request_is_told_of_once_with_what_is_returned(engine, decoding):
+    full = GenerationRequest("full", engine.encode("w1 " * WINDOW), (3, 4))
+    told = []
+    answers = engine.generate([*requests_of(engine), full], decoding, lambda *of_it: told.append(of_it))
+    assert sorted(told, key=lambda of_it: of_it[0]) == list(enumerate(answers))
+
+
 def test_nothing_asked_gives_nothing(engine):
     assert engine.generate([], PLAIN) == []
     assert engine.generate([GenerationRequest("q", engine.encode("w1"), ())], PLAIN) == [()]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from schemas.config.models import DecodingConfig
 from schemas.rollout import StopReason
-from zppo.ports import Generation, GenerationFailure, GenerationRequest
+from zppo.ports import Finished, Generation, GenerationFailure, GenerationRequest
 
 EOS = 0
 LOGPROB = -0.5
@@ -44,14 +44,21 @@ class ScriptedEngine:
         return [self._words[token] for token in token_ids]
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: DecodingConfig,
+        finished: Finished | None = None,
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
-        """Answer from the script, whatever the seeds are."""
+        """Answer from the script, whatever the seeds are; the last request is finished first."""
         self.requests.extend(requests)
-        return [
+        answers = [
             tuple(self._answer(request, index, decoding) for index in range(len(request.seeds)))
             for request in requests
         ]
+        if finished is not None:
+            for place in reversed(range(len(requests))):
+                finished(place, answers[place])
+        return answers
 
     def _answer(
         self, request: GenerationRequest, index: int, decoding: DecodingConfig

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, LinearAttentionCacheLayerMixin
 
 from schemas.config.models import DecodingConfig, TransformersEngineConfig
+from zppo.engines.arrivals import Arrivals
 from zppo.engines.batching import plan_batches
 from zppo.engines.decoding import Drawn, decode
 from zppo.engines.ending import context_window, end_of_sequence_ids
@@ -17,7 +18,7 @@ from zppo.engines.room import Room
 from zppo.engines.sampling import Sampler
 from zppo.models.chat import ChatTokenizer
 from zppo.models.memory import memory_explained
-from zppo.ports import Generation, GenerationFailure, GenerationRequest
+from zppo.ports import Finished, Generation, GenerationFailure, GenerationRequest
 
 _MASKS_ITS_PADDING = frozenset({"qwen3_5_text"})
 """Models whose recurrent layers zero the padded positions of their input (held by the tests)."""
@@ -51,7 +52,10 @@ class TransformersEngine:
         return self._tokenizer.tokenize(text)
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: DecodingConfig,
+        finished: Finished | None = None,
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
         """One tuple a request, one response a seed, both in the order asked.
 
@@ -62,9 +66,10 @@ class TransformersEngine:
         room = Room(self._window, decoding.max_response_tokens)
         limits = [room.limit(request) for request in requests]
         contexts = [replace(each, prompt_ids=each.prompt_ids + each.prefix_ids) for each in requests]
-        results: list[list[Generation | GenerationFailure]] = [
-            [room.refusal(request)] * len(request.seeds) for request in requests
-        ]
+        arrivals = Arrivals(requests, finished)
+        for place, request in enumerate(requests):
+            for index in range(len(request.seeds) if not limits[place] else 0):
+                arrivals.add(place, index, room.refusal(request))
         sampler = Sampler(decoding)
         lack = memory_explained("sampling responses", "a lower engine.max_batch_tokens")
         with lack, torch.inference_mode(), _evaluating(self._model):
@@ -72,8 +77,8 @@ class TransformersEngine:
                 drawn = decode(self._model, batch, sampler, self._eos_ids, self._window)
                 for row, response in zip(batch.rows, drawn, strict=True):
                     prefix_ids = requests[row.request].prefix_ids
-                    results[row.request][row.index] = self._generation(prefix_ids, response)
-        return [tuple(group) for group in results]
+                    arrivals.add(row.request, row.index, self._generation(prefix_ids, response))
+        return arrivals.all()
 
     def _generation(self, prefix_ids: tuple[int, ...], drawn: Drawn) -> Generation | GenerationFailure:
         if drawn.stop is None:

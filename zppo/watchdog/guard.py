@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from schemas.config.models import DecodingConfig
-from zppo.ports import Generation, GenerationFailure, GenerationRequest, RolloutEngine
+from zppo.ports import Finished, Generation, GenerationFailure, GenerationRequest, RolloutEngine
 from zppo.watchdog import watcher
 from zppo.watchdog.watcher import BOARD_BYTES, DUMP, Board
 
@@ -132,8 +132,11 @@ class _Watched:
         return self._engine.tokenize(text)
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: DecodingConfig,
+        finished: Finished | None = None,
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
         """As the engine does, with its requests named to the watchdog."""
         with self._watchdog.watching([request.id for request in requests]):
-            return self._engine.generate(requests, decoding)
+            return self._engine.generate(requests, decoding, finished)

@@ -13,6 +13,7 @@ from tests.reference.world import World
 from zppo.core.values import Original
 from zppo.methods.base import Collector
 from zppo.ports import (
+    Finished,
     Generation,
     GenerationFailure,
     GenerationRequest,
@@ -44,15 +45,22 @@ class SeededEngine:
         return self._words.words(token_ids)
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: DecodingConfig,
+        finished: Finished | None = None,
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
-        return [
+        answers = [
             tuple(
                 self._words.generate([GenerationRequest(str(seed), (1,), (seed,))], decoding)[0][0]
                 for seed in request.seeds
             )
             for request in requests
         ]
+        if finished is not None:
+            for place, answer in enumerate(answers):
+                finished(place, answer)
+        return answers
 
     def _text(self, seed: int) -> str:
         random = Random(seed)
@@ -79,7 +87,10 @@ class Backwards:
         return self.inner.engine.tokenize(text)
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: DecodingConfig,
+        finished: Finished | None = None,
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
         return [self.inner.engine.generate([each], decoding)[0] for each in requests[::-1]][::-1]
 

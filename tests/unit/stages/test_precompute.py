@@ -11,7 +11,7 @@ from schemas.question import Question
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.grader import TextGrader
 from zppo.errors import InputError, StoreError
-from zppo.ports import Generation, GenerationFailure, GenerationRequest, Grade
+from zppo.ports import Finished, Generation, GenerationFailure, GenerationRequest, Grade
 from zppo.stages.journal import JOURNAL
 from zppo.stages.precompute import Precomputation, only_hard, precompute
 from zppo.teachers.compressors import TeacherCompressor
@@ -59,7 +59,10 @@ class SeededHints:
         return tuple(text.encode())
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: DecodingConfig,
+        finished: Finished | None = None,
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
         self.seeds += [seed for request in requests for seed in request.seeds]
         return [tuple(self._answer(seed) for seed in request.seeds) for request in requests]

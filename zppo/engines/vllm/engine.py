@@ -3,16 +3,19 @@
 import asyncio
 import resource
 from collections.abc import Coroutine, Iterable, Sequence
+from functools import partial
 
 import torch
 
 from schemas.config.models import DecodingConfig
+from zppo.engines.arrivals import Arrivals
 from zppo.engines.room import Room
+from zppo.engines.vllm.answers import Drawn
 from zppo.engines.vllm.replica import Job, Replica, Terms
 from zppo.engines.vllm.servers import Server
 from zppo.engines.vllm.weights import Weights
 from zppo.models.chat import ChatTokenizer
-from zppo.ports import Generation, GenerationFailure, GenerationRequest
+from zppo.ports import Finished, Generation, GenerationFailure, GenerationRequest
 
 
 class VllmEngine:
@@ -52,7 +55,10 @@ class VllmEngine:
         return self._tokenizer.tokenize(text)
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: DecodingConfig,
+        finished: Finished | None = None,
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
         """One tuple a request, one response a seed, both in the order asked.
 
@@ -60,7 +66,8 @@ class VllmEngine:
         when a server failed more often than it may.
         """
         room = Room(self._terms.window, decoding.max_response_tokens)
-        groups = [_jobs(request, room.limit(request)) for request in requests]
+        arrivals = Arrivals(requests, finished)
+        groups = [self._jobs(place, each, room, arrivals) for place, each in enumerate(requests)]
         count = len(self._replicas)
         shares = [[job for group in groups[place::count] for job in group] for place in range(count)]
         busy = [(each, share) for each, share in zip(self._replicas, shares, strict=True) if share]
@@ -70,12 +77,7 @@ class VllmEngine:
                 torch.cuda.empty_cache()  # what the learner holds in reserve is the servers' now
             _allow_connections(sum(min(len(share), self._terms.concurrency) for share in shares))
             _together(each.answer(share, decoding) for each, share in busy)
-        return [
-            tuple(self._generation(request, job) for job in group)
-            if group
-            else (room.refusal(request),) * len(request.seeds)
-            for request, group in zip(requests, groups, strict=True)
-        ]
+        return arrivals.all()
 
     def rest(self) -> None:
         """Leave a GPU that the servers share with the learner; they come back at the next call."""
@@ -88,18 +90,26 @@ class VllmEngine:
             replica.close()
         self._weights.remove()
 
-    def _generation(self, request: GenerationRequest, job: Job) -> Generation:
-        drawn = job.drawn
-        assert drawn is not None, "every response is drawn, or the call has failed"
+    def _jobs(self, place: int, request: GenerationRequest, room: Room, arrivals: Arrivals) -> list[Job]:
+        """A job for each response; none where there is no room."""
+        limit, context_ids = room.limit(request), request.prompt_ids + request.prefix_ids
+        if not limit:
+            for index in range(len(request.seeds)):
+                arrivals.add(place, index, room.refusal(request))
+            return []
+
+        def came(index: int, drawn: Drawn) -> None:
+            arrivals.add(place, index, self._generation(request, drawn))
+
+        return [
+            Job(request.id, context_ids, seed, limit, partial(came, index))
+            for index, seed in enumerate(request.seeds)
+        ]
+
+    def _generation(self, request: GenerationRequest, drawn: Drawn) -> Generation:
         text_ids = drawn.token_ids[:-1] if drawn.stop == "eos" else drawn.token_ids
         text = self._tokenizer.decode(request.prefix_ids + text_ids)
         return Generation(text, drawn.token_ids, drawn.logprobs, drawn.stop)
-
-
-def _jobs(request: GenerationRequest, limit: int) -> list[Job]:
-    """A job for each response; none where there is no room."""
-    context_ids = request.prompt_ids + request.prefix_ids
-    return [Job(request.id, context_ids, seed, limit) for seed in request.seeds] if limit else []
 
 
 def _together(work: Iterable[Coroutine[None, None, None]]) -> None:

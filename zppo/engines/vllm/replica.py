@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -38,8 +38,9 @@ class Job:
     """Prompt and forced prefix."""
     seed: int
     limit: int
-    drawn: Drawn | None = None
-    """None while it is unfinished."""
+    came: Callable[[Drawn], None]
+    """Takes the response, once."""
+    done: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Replica:
         for attempt in range(attempts):
             try:
                 async with self._prepared() as (client, model):
-                    await self._draw(client, model, [job for job in jobs if job.drawn is None], decoding)
+                    await self._draw(client, model, [job for job in jobs if not job.done], decoding)
             except (ServerFault, ServerRefusal) as problem:
                 if attempt + 1 == attempts or isinstance(problem, ServerRefusal):
                     raise EngineError(self._explained(problem, jobs, attempt + 1)) from problem
@@ -153,9 +154,11 @@ class Replica:
             async with self._connection() as own:
                 for job in waiting:
                     try:
-                        job.drawn = await own.complete(
+                        drawn = await own.complete(
                             model.id, job.context_ids, job.seed, job.limit, decoding, self._terms.eos_ids
                         )
+                        job.done = True
+                        job.came(drawn)
                         self._drawn += 1
                     except (ServerFault, ServerRefusal) as problem:
                         problems.append(problem)
@@ -167,8 +170,7 @@ class Replica:
         watching: asyncio.Future[None] = asyncio.ensure_future(self._watch(client))
         try:
             await asyncio.wait((drawing, watching), return_when=asyncio.FIRST_COMPLETED)
-            if not drawing.done():
-                watching.result()
+            (drawing if drawing.done() else watching).result()
         finally:
             drawing.cancel()
             watching.cancel()
@@ -203,7 +205,7 @@ class Replica:
             yield VllmClient(http)
 
     def _explained(self, problem: Exception, jobs: Sequence[Job], attempts: int) -> str:
-        unfinished = [job for job in jobs if job.drawn is None]
+        unfinished = [job for job in jobs if not job.done]
         first = unfinished[0].request if unfinished else "none"
         return (
             f"the vLLM server {self._server.name} at {self._server.url} failed, {attempts} times in this "
