@@ -4,6 +4,9 @@ import torch
 from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
+_LEAST_ROOM = 64
+"""Tokens: short responses never copy their buffers."""
+
 
 class PreallocatedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """Full-attention keys and values in buffers that grow by doubling, up to `capacity` tokens.
@@ -27,9 +30,9 @@ class PreallocatedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
         if self._key_buffer.numel() == 0 or end > self._key_buffer.shape[-2]:
-            capacity = max(end, min(2 * end, self._capacity))
-            self._key_buffer = _grown(self.keys, key_states, start, capacity)
-            self._value_buffer = _grown(self.values, value_states, start, capacity)
+            room = self._room(end)
+            self._key_buffer = _grown(self.keys, key_states, start, room)
+            self._value_buffer = _grown(self.values, value_states, start, room)
         self._key_buffer[:, :, start:end] = key_states
         self._value_buffer[:, :, start:end] = value_states
         self.keys = self._key_buffer[:, :, :end]
@@ -37,10 +40,26 @@ class PreallocatedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         return self.keys, self.values
 
     def reorder_cache(self, beam_idx: torch.Tensor) -> None:
-        """Keep (and repeat) the rows named; the next token allocates new buffers."""
-        super().reorder_cache(beam_idx)  # type: ignore[arg-type]
-        self._key_buffer = torch.empty(0)
-        self._value_buffer = torch.empty(0)
+        """Keep (and repeat) the rows named, copied once into buffers with room for the next tokens."""
+        length = self.get_seq_length()
+        if self.keys is None or self.values is None or length == 0:
+            return
+        room = self._room(length)
+        self._key_buffer, self.keys = _gathered(self.keys, beam_idx, room)
+        self._value_buffer, self.values = _gathered(self.values, beam_idx, room)
+
+    def _room(self, used: int) -> int:
+        """Tokens that a new buffer holds, of which so many are used."""
+        return max(used, min(max(2 * used, _LEAST_ROOM), self._capacity))
+
+
+def _gathered(states: torch.Tensor, rows: torch.Tensor, room: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A buffer of `room` tokens that begins with these rows of the states, and the view of that part."""
+    _, heads, length, head_dim = states.shape
+    buffer = states.new_empty(len(rows), heads, room, head_dim)
+    used = buffer[:, :, :length]
+    torch.index_select(states, 0, rows.to(states.device), out=used)
+    return buffer, used
 
 
 def _grown(used: torch.Tensor | None, like: torch.Tensor, length: int, capacity: int) -> torch.Tensor:
