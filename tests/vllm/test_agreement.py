@@ -6,9 +6,10 @@ import torch
 from transformers import PreTrainedModel
 
 from schemas.config.models import DecodingConfig, ModelConfig, TransformersEngineConfig
+from schemas.run import ResolvedModel
 from tests.vllm_servers import machine, processes, served
 from zppo.engines.transformers import TransformersEngine
-from zppo.models.loading import load_model, load_tokenizer, resolve
+from zppo.models.loading import ModelReference, digest, load_model, load_tokenizer, resolve
 from zppo.ports import Generation, GenerationRequest, RolloutEngine
 
 pytestmark = pytest.mark.vllm
@@ -141,3 +142,23 @@ def test_running_servers_serve_as_well_as_managed_ones(pocket, tmp_path):
     with served("pocket/student", machine(tmp_path, urls=[engine._replicas[0]._server.url])) as given:
         assert_greedy_is_equal(given.engine, transformers)
     assert processes("api_server")
+
+
+def test_another_checkpoint_of_the_architecture_takes_its_turn_on_the_same_server(tmp_path):
+    """As a student before and after training in an evaluation."""
+    config, reference = ModelConfig(model="pocket/student"), resolve(ModelConfig(model="pocket/student"))
+    module, chat = load_model(config, reference, CPU), load_tokenizer(config, reference)
+    transformers = TransformersEngine(module, chat, TransformersEngineConfig())
+    with served("pocket/student", machine(tmp_path / "home")) as model:
+        assert_greedy_is_equal(model.engine, transformers, count=2)
+        servers = processes("api_server")
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.mul_(1.03)
+        trained = tmp_path / "trained"
+        module.save_pretrained(trained)
+        chat.tokenizer.save_pretrained(trained)
+        later = ModelReference(str(trained), directory=trained)
+        model.serve(config, later, ResolvedModel(reference=str(trained), digest=digest(later)))
+        assert_greedy_is_equal(model.engine, transformers, count=2)
+        assert processes("api_server") == servers

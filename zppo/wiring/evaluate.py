@@ -52,8 +52,8 @@ def run_evaluate(run: RunContext) -> str:
             confidence=config.confidence,
             bootstrap_resamples=config.bootstrap_resamples,
             models=(
-                *(_scores(run, *model, prepared) for model in _models(run, best)),
-                *_endpoint_scores(run, prepared),
+                *_student_scores(run, best, prepared),
+                *_teacher_scores(run, prepared),
             ),
             baselines=_baselines(run, prepared),
         )
@@ -67,8 +67,18 @@ def read_evaluation(run: RunContext) -> Evaluation:
     return read_artifact(run.store, run.paths.evaluation, EVALUATION, Evaluation)
 
 
-def model_answers(run: RunContext, title: str, model: LoadedModel, prepared: str) -> list[EvaluationAnswer]:
-    """A model's graded answers to the test questions, drawn once for all runs that share them."""
+def model_answers(
+    run: RunContext, title: str, model: LoadedModel, prepared: str, then: LoadedModel | None = None
+) -> list[EvaluationAnswer]:
+    """A model's graded answers to the test questions, drawn once for all runs that share them.
+
+    Args:
+        run: The run.
+        title: What the model is, for the progress line.
+        model: It is let go afterwards.
+        prepared: Path of the prepared data.
+        then: The model whose turn is next, if it may have the servers of this one.
+    """
     config = run.config
     identity = identify(
         "answers",
@@ -105,6 +115,8 @@ def model_answers(run: RunContext, title: str, model: LoadedModel, prepared: str
         ):
             answers = answer_questions(questions, examinee, training, advance)
             write_answers(staging.directory / ANSWERS, answers)
+        if then is not None:
+            then.take_servers(model)
         model.unload()
     return read_answers(run.store.file(path, ANSWERS))
 
@@ -135,30 +147,41 @@ def checkpoint_model(run: RunContext, index: int) -> LoadedModel:
     return run.load(run.config.student, resolved)
 
 
-def _models(run: RunContext, best: int) -> Iterator[tuple[Role, str, LoadedModel]]:
-    """The models to compare, each with its role and its name, which holds no path of this machine."""
-    base, student = run.record.student, run.paths.checkpoint(best)
-    yield "base", base.reference, run.load(run.config.student, base)
-    yield "student", student, checkpoint_model(run, best)
-    teacher = run.config.teacher
-    if run.config.evaluation.teacher and isinstance(teacher, ModelTeacher):
+def _student_scores(run: RunContext, best: int, prepared: str) -> Iterator[ModelScores]:
+    """Of the student before and after training, which take turns on the same servers where it has some.
+
+    Names hold no path of this machine.
+    """
+    reference = run.record.student
+    base, trained = run.load(run.config.student, reference), checkpoint_model(run, best)
+    yield _scores(run, "base", reference.reference, base, prepared, then=trained)
+    yield _scores(run, "student", run.paths.checkpoint(best), trained, prepared)
+
+
+def _teacher_scores(run: RunContext, prepared: str) -> Iterator[ModelScores]:
+    """Of the teacher, where it is a model; one behind an endpoint may end by its budget: it comes last."""
+    config, teacher = run.config.evaluation, run.config.teacher
+    if config.teacher and isinstance(teacher, ModelTeacher):
         resolved = run.record.teacher
         assert resolved is not None
-        yield "teacher", resolved.reference, run.load(teacher.model, resolved, teacher.engine)
-
-
-def _scores(run: RunContext, role: Role, name: str, model: LoadedModel, prepared: str) -> ModelScores:
-    answers = model_answers(run, role, model, prepared)
-    return score_model(role, name, model.resolved.digest, answers, run.config.evaluation, run.config.seed)
-
-
-def _endpoint_scores(run: RunContext, prepared: str) -> Iterator[ModelScores]:
-    """Of a teacher behind an endpoint; it comes last, since its budget may end before its answers do."""
-    config, teacher = run.config.evaluation, run.config.teacher
+        model = run.load(teacher.model, resolved, teacher.engine)
+        yield _scores(run, "teacher", resolved.reference, model, prepared)
     if config.teacher and isinstance(teacher, EndpointTeacher):
         examinee = EndpointExaminee(run, teacher)
         answers = examinee.answers(test_questions(run, prepared), prepared)
         yield score_model("teacher", examinee.name, examinee.digest, answers, config, run.config.seed)
+
+
+def _scores(
+    run: RunContext,
+    role: Role,
+    name: str,
+    model: LoadedModel,
+    prepared: str,
+    then: LoadedModel | None = None,
+) -> ModelScores:
+    answers = model_answers(run, role, model, prepared, then)
+    return score_model(role, name, model.resolved.digest, answers, run.config.evaluation, run.config.seed)
 
 
 def _baselines(run: RunContext, prepared: str) -> Sequence[BaselineScore]:

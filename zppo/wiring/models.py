@@ -113,6 +113,17 @@ class LoadedModel:
         if self._served is None:
             use_threads(self.module, self._runtime.threads)
 
+    def take_servers(self, other: "LoadedModel") -> None:
+        """Sample from here on through the servers that another model started, if it did.
+
+        Both are of one architecture with one tokenizer, as a student before and after training.
+        """
+        other.__dict__.pop("engine", None)
+        served: Served | None = other.__dict__.pop("_served", None)
+        if served is not None:
+            served.serve(self.config, self._reference, self.resolved)
+            self.__dict__["_served"] = served
+
     def unload(self) -> None:
         """Let go of the weights and of servers; they are there anew when they are needed again."""
         self.__dict__.pop("engine", None)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Literal
 
 from transformers import PreTrainedModel
@@ -48,9 +49,9 @@ class Served:
         self._on_gpu = pick_device(runtime.device).type != "cpu"
         self._stack = ExitStack()
         directory = checkpoint_directory(reference, model.trust_remote_code)
-        scratch = self._stack.enter_context(_scratch(_scratch_root(self.servers, runtime)))
-        checkpoint = servable(directory, scratch)
-        self._weights = Weights(checkpoint, model.model, resolved.digest, scratch)
+        self._scratch = self._stack.enter_context(_scratch(_scratch_root(self.servers, runtime)))
+        checkpoint = servable(directory, self._scratch)
+        self._weights = Weights(checkpoint, resolved.reference, resolved.digest, self._scratch)
         eos_ids, window = read_ending(directory, tokenizer, model.trust_remote_code)
         terms = Terms(
             eos_ids=eos_ids,
@@ -67,6 +68,14 @@ class Served:
     def colocated(self) -> bool:
         """Whether the servers are on the learner's GPU."""
         return isinstance(self.servers, ManagedServers) and self.servers.colocated and self._on_gpu
+
+    def serve(self, model: ModelConfig, reference: ModelReference, resolved: ResolvedModel) -> None:
+        """Serve another checkpoint from now on, of a model with the same architecture and tokenizer.
+
+        Servers that run load its weights when they are next asked, as they do after an update.
+        """
+        directory = checkpoint_directory(reference, model.trust_remote_code)
+        self._weights.become(servable(directory, self._scratch), resolved.reference, resolved.digest)
 
     def follow(self, module: PreTrainedModel) -> None:
         """Sample from the weights of a module from now on, which holds the checkpoint's at this moment."""
@@ -86,8 +95,7 @@ def servable(checkpoint: Path, scratch: Path) -> Path:
     files = checkpoint_files(checkpoint)
     if set(checkpoint.glob("*.safetensors")) <= set(files):
         return checkpoint
-    view = scratch / "checkpoint"
-    view.mkdir()
+    view = Path(mkdtemp(prefix="checkpoint-", dir=scratch))
     for file in files:
         try:
             os.link(file.resolve(), view / file.name)

@@ -28,16 +28,21 @@ class Weights:
             digest: Its name in fingerprints, the same in every process.
             temporary: Directory for later weights; the servers see it under the same path.
         """
+        self._temporary = temporary
+        self._written: Path | None = None
+        self.become(checkpoint, name, digest)
+
+    def become(self, checkpoint: Path, name: str, digest: str) -> None:
+        """From now on the weights are those of a checkpoint; the arguments are as at the beginning."""
+        self.remove()
         self.origins = (name, str(checkpoint))
         """What a server that was started with the checkpoint may have been told."""
         self.digest = digest
         self.name = digest
         """Of the weights as they were at the last look."""
         self._checkpoint = checkpoint
-        self._temporary = temporary
         self._module: PreTrainedModel | None = None
         self._loaded = ""
-        self._written: Path | None = None
 
     def follow(self, module: PreTrainedModel) -> None:
         """From now on the weights are the module's, which holds the checkpoint's at this moment."""
