@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from schemas.clipping import ClippedTokens
 from schemas.evaluation import BaselineScore, Evaluation, EvaluationAnswer, Interval
 from schemas.manifest import Manifest
@@ -86,7 +88,16 @@ class Story:
         return self
 
     def end(self) -> "Story":
-        """Commit evaluation and decision."""
+        """Commit evaluation and decision, and the answers of two of the three models."""
+        for role in ("base", "student"):
+            inputs: dict[str, JsonValue] = {
+                "model": f"commit:{role}",
+                "evaluation": self.recipe.evaluation.model_dump(mode="json"),
+                "seed": self.recipe.seed,
+            }
+            identity = identify("answers", inputs, [self.prepared])
+            with self.store.commit(shared("answers", fingerprint(identity)), identity):
+                pass
         with self.store.commit(self.paths.evaluation, identify("evaluate", {}, [self.prepared])) as staging:
             (staging.directory / EVALUATION).write_text(_evaluation(self).model_dump_json())
         with self.store.commit(self.paths.promotion, identify("promote", {}, [])) as staging:
@@ -303,8 +314,8 @@ def _evaluation(story: Story) -> Evaluation:
         ]  # fmt: skip
         models.append(score_model(role, role, f"commit:{role}", answers, story.recipe.evaluation, 0))  # type: ignore[arg-type]
     return Evaluation(
-        data_fingerprint="0" * 64, decoding=story.recipe.evaluation.decoding, samples=1, confidence=0.95,
-        bootstrap_resamples=100, models=tuple(models),
+        data_fingerprint=story.prepared.fingerprint, decoding=story.recipe.evaluation.decoding, samples=1,
+        confidence=0.95, bootstrap_resamples=100, models=tuple(models),
         baselines=(BaselineScore(source="chains", answer=HOSTILE, accuracy=0.1),),
     )  # fmt: skip
 

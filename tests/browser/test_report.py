@@ -135,6 +135,7 @@ def test_the_responses_that_the_teacher_gave_are_shown_with_what_was_made_of_the
     visit = page.locator("#life .visit", has_text="Round 3")
     visit.get_by_text("Teacher responses: 3 correct of 4").click()
     responses = visit.locator(".response")
+    responses.first.wait_for()
     assert responses.count() == 3
     told = responses.all_inner_texts()
     for text, how in zip(told, ("unused, from the pool", "drawn in this round", "used before"), strict=True):

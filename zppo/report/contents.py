@@ -1,28 +1,26 @@
 """What the page of a run shows: the tables and JSON texts that its template and script read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import yaml
 
 from schemas.config.teacher import EndpointTeacher, ModelTeacher
 from schemas.run import RunState
+from zppo.report.answering import answer_seconds
 from zppo.report.checks import Evidence, run_checks
 from zppo.report.costs import Expenses, run_costs
 from zppo.report.details import question_details
 from zppo.report.history import RunHistory
-from zppo.report.model import CostRow, Finding, QuestionSummary, VisitSummary
+from zppo.report.model import CostRow, Finding
 from zppo.report.page import compact, render
 from zppo.report.result import run_result
 from zppo.report.sample import choose_sample
 from zppo.report.single import history_charts
+from zppo.report.table import question_summaries, question_table
 
-SUMMARY_BYTES = 4_000_000
-"""Of the table of questions; their excerpts become shorter, and then rows are left out, to stay below."""
-DETAIL_BYTES = 5_000_000
-"""Of the questions shown in full; with the rest the file stays below 10 MB."""
-ROW_BYTES = 70
-"""Of a row of the table besides its excerpt, roughly."""
+DETAIL_BYTES = 4_800_000
+"""Of the questions shown in full; with the table and the charts the file stays below 10 MB."""
 RELOAD_SECONDS = 4
 
 
@@ -46,7 +44,7 @@ def run_page(history: RunHistory, version: str | None = None) -> str:
     """
     details = _details(history) if version is None else {}
     questions = question_summaries(history)
-    table, left_out = question_table(questions, details)
+    table = question_table(questions, details)
     live = {"live": compact({"version": version, "seconds": RELOAD_SECONDS})} if version else {}
     costs = _costs(history)
     charts = history_charts(history)
@@ -55,7 +53,7 @@ def run_page(history: RunHistory, version: str | None = None) -> str:
         f"{history.name} – zppo report",
         {
             "charts": compact([chart.model_dump(mode="json") for chart in charts]),
-            "questions": table,
+            "questions": table.content,
             "details": "{" + ",".join(f"{compact(id)}:{text}" for id, text in details.items()) + "}",
             **live,
         },
@@ -65,7 +63,7 @@ def run_page(history: RunHistory, version: str | None = None) -> str:
         costs=costs,
         any_money=any(row.money for row in costs),
         findings=findings(history),
-        sample_note=_sample_note(history, len(questions), left_out, len(details), version is not None),
+        sample_note=_sample_note(history, len(questions), table.left_out, len(details), version is not None),
         recipe=yaml.safe_dump(history.record.recipe.model_dump(mode="json"), sort_keys=False, width=100),
     )
 
@@ -73,58 +71,6 @@ def run_page(history: RunHistory, version: str | None = None) -> str:
 def findings(history: RunHistory) -> tuple[Finding, ...]:
     """Every check of a run, the worst first."""
     return run_checks(Evidence(history.record.recipe, history.reports, history.evaluation))
-
-
-def question_summaries(history: RunHistory) -> list[QuestionSummary]:
-    """All training questions: those rolled out most often first, those not drawn yet last."""
-    questions = history.headings
-    excerpt = max(0, SUMMARY_BYTES // max(1, len(questions)) - ROW_BYTES)
-    lives, tau = history.lives, history.record.recipe.method.tau
-    found = [
-        QuestionSummary(
-            id=question.id,
-            source=question.source,
-            excerpt=question.excerpt[:excerpt],
-            entry_accuracy=lives.entry_accuracy(question.id),
-            fate=lives.fate(question.id, tau),
-            visits=tuple(
-                VisitSummary(round=v.round, accuracy=v.accuracy, replayed=v.replayed, kinds=v.kinds)
-                for v in lives.visits.get(question.id, ())
-            ),
-        )
-        for question in questions
-    ]
-    return sorted(found, key=lambda question: (-len(question.visits), question.id))
-
-
-def question_table(questions: Sequence[QuestionSummary], full: Mapping[str, object]) -> tuple[str, int]:
-    """The table as compact JSON, those with full text first, and how many rows had no place."""
-    ordered = sorted(questions, key=lambda question: question.id not in full)
-    sources = sorted({question.source for question in questions})
-    fates = sorted({question.fate for question in questions})
-    kinds = sorted({kind for question in questions for visit in question.visits for kind in visit.kinds})
-    rows, used = [], 0
-    for each in ordered:
-        visits = [
-            [visit.round, _rounded(visit.accuracy), [kinds.index(kind) for kind in visit.kinds]]
-            for visit in each.visits
-        ]
-        row = compact(
-            [
-                each.id, sources.index(each.source), each.excerpt, _rounded(each.entry_accuracy),
-                fates.index(each.fate), visits, int(each.id in full),
-            ]
-        )  # fmt: skip
-        used += len(row.encode()) + 1
-        if used > SUMMARY_BYTES:
-            break
-        rows.append(row)
-    head = compact({"sources": sources, "fates": fates, "kinds": kinds})[:-1]
-    return f'{head},"rows":[{",".join(rows)}]}}', len(questions) - len(rows)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def _details(history: RunHistory) -> dict[str, str]:
@@ -145,14 +91,16 @@ def _fitting(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _costs(history: RunHistory) -> tuple[CostRow, ...]:
+    recipe, evaluation = history.record.recipe, history.evaluation
     return run_costs(
         Expenses(
-            recipe=history.record.recipe,
+            recipe=recipe,
             reports=history.reports,
             timings=history.timings,
             pool=history.pool_report,
             teacher=history.teacher_spend,
-            evaluation=history.evaluation,
+            evaluation=evaluation,
+            answering=answer_seconds(history.store, evaluation, recipe) if evaluation else {},
         )
     )
 
@@ -200,7 +148,7 @@ def _sample_note(history: RunHistory, questions: int, left_out: int, full: int, 
     drawn = len(history.lives.visits)
     parts = [f"{questions:,} training questions, {drawn:,} of them rolled out so far."]
     if left_out:
-        parts.append(f"{left_out:,} had no place in this file, those not drawn first.")
+        parts.append(f"{left_out:,} had no place in this table, those with the fewest visits.")
     if live:
         parts.append("Choose a question to see its whole life.")
     else:

@@ -8,8 +8,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from zppo.core.metrics import round_metrics
-from zppo.report.contents import question_summaries
 from zppo.report.history import RunHistory
+from zppo.report.table import question_summaries
 
 Row = Mapping[str, object]
 

@@ -23,7 +23,8 @@ from zppo.report.lives import Lives
 from zppo.report.outline import read_groups, read_outline, read_weightless
 from zppo.runs import DECISION, EVALUATION, read_run
 from zppo.stages.precompute import REPORT as POOL_REPORT
-from zppo.stages.train import committed_rounds, read_base, read_report, read_timings
+from zppo.stages.timings import read_timings
+from zppo.stages.train import committed_rounds, read_base, read_report
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.clipping import CLIPPED, read_clipped
 from zppo.stores.local import LocalStore
@@ -41,7 +42,7 @@ class Heading:
     excerpt: str
     """The beginning of its text on one line."""
 
-    LENGTH: ClassVar[int] = 120
+    LENGTH: ClassVar[int] = 400
 
     @classmethod
     def of(cls, question: Question) -> Self:

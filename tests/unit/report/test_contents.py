@@ -1,7 +1,11 @@
 """What the report says: outcome, costs, checks, charts, tables."""
 
+import gzip
+import json
+from base64 import b64decode
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,16 +18,17 @@ from schemas.report import DriftReport, StepReport, UpdateReport
 from tests.build import a_round, group
 from zppo.core.report import step_report
 from zppo.recipes import load_recipe
+from zppo.report import table
 from zppo.report.charts import run_charts, split_collect
 from zppo.report.checks import CHECKS, LAST, Evidence, failures, run_checks, sampler_drift, shrinking_entropy
 from zppo.report.compare import comparison_page, recipe_differences
-from zppo.report.contents import SUMMARY_BYTES, question_summaries, question_table
 from zppo.report.data import write_data
 from zppo.report.figures import write_figures
 from zppo.report.history import RunHistory
 from zppo.report.model import QuestionSummary, VisitSummary
 from zppo.report.result import run_result
 from zppo.report.single import history_charts
+from zppo.report.table import PackedTable, question_summaries, question_table
 
 
 @pytest.fixture(scope="module")
@@ -110,18 +115,60 @@ def test_the_phases_of_a_round_add_up_to_its_time(phases: dict[str, float], rest
     assert sum(split.values()) == pytest.approx(collect + outer)
 
 
-def test_the_table_of_questions_stays_within_its_bytes_and_says_what_it_left_out() -> None:
-    visits = tuple(VisitSummary(round=r, accuracy=0.5, replayed=False, kinds=("bcq",)) for r in range(40))
-    questions = [
+def a_table(count: int, id_length: int) -> list[QuestionSummary]:
+    """Questions that no packing makes much smaller."""
+    visits = (VisitSummary(round=1, accuracy=0.5, replayed=False, kinds=("bcq",)),)
+
+    def noise(length: int) -> str:
+        return f"{random.getrandbits(4 * length):0{length}x}"
+
+    random = Random(0)
+    return [
         QuestionSummary(
-            id=f"q{index}", source="s", excerpt="<" * 80, entry_accuracy=0.0, fate="waiting", visits=visits
+            id=noise(id_length),
+            source="s",
+            excerpt=noise(400),
+            entry_accuracy=0.0,
+            fate="waiting",
+            visits=visits,
         )
-        for index in range(8000)
+        for _ in range(count)
     ]
-    text, left_out = question_table(questions, {"q7999": ""})
-    assert len(text.encode()) < SUMMARY_BYTES + 1000
-    assert 0 < left_out < len(questions)
-    assert '"q7999"' in text
+
+
+def unpacked(packed: PackedTable) -> list[list[object]]:
+    rows: list[list[object]] = json.loads(gzip.decompress(b64decode(json.loads(packed.content))))["rows"]
+    return rows
+
+
+def test_the_table_of_questions_shortens_excerpts_before_it_leaves_rows_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(table, "TABLE_BYTES", 100_000)
+    questions = a_table(2000, 8)
+    packed = question_table(questions, {questions[-1].id})
+    rows = unpacked(packed)
+    assert packed.left_out == 0
+    assert len(packed.content) < 200_000
+    assert [row[0] for row in rows] == [each.id for each in (questions[-1], *questions[:-1])]
+    lengths = {len(str(row[2])) for row in rows}
+    assert len(lengths) == 1
+    assert 0 < lengths.pop() < 400
+
+
+def test_the_table_of_questions_says_how_many_rows_had_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "TABLE_BYTES", 100_000)
+    questions = a_table(2000, 300)
+    packed = question_table(questions, {questions[-1].id})
+    rows = unpacked(packed)
+    assert 0 < packed.left_out == len(questions) - len(rows)
+    assert rows[0][0] == questions[-1].id
+    assert question_table([], set()).left_out == 0
+
+
+def test_the_same_table_gives_the_same_text() -> None:
+    questions = a_table(10, 8)
+    assert question_table(questions, set()) == question_table(questions, set())
 
 
 def test_all_training_questions_are_summarised_drawn_or_not(history: RunHistory) -> None:

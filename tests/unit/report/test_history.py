@@ -6,6 +6,7 @@ from schemas.rollout import ServedResponses
 from tests import build
 from tests.stories import WITHOUT_CLIPPED, Story
 from zppo.core.advantage import compute_advantages
+from zppo.report.answering import answer_seconds
 from zppo.report.available import available_responses
 from zppo.report.details import question_details, round_advantages, segments
 from zppo.report.history import RunHistory
@@ -177,3 +178,12 @@ def test_the_sample_is_the_same_whenever_it_is_drawn_and_names_nobody_twice(hist
     assert len(set(chosen)) == len(chosen)
     assert choose_sample(RunHistory(history.store.home, "story").lives, 0.5) == chosen
     assert set(chosen) <= set(history.lives.visits)
+
+
+def test_the_time_of_an_evaluation_is_that_of_the_answers_it_is_of(history: RunHistory) -> None:
+    assert history.evaluation is not None
+    recipe = history.record.recipe
+    seconds = answer_seconds(history.store, history.evaluation, recipe)
+    assert set(seconds) == {"base", "student"}
+    other = recipe.model_copy(update={"seed": recipe.seed + 1})
+    assert answer_seconds(history.store, history.evaluation, other) == {}

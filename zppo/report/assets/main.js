@@ -66,17 +66,28 @@ function watch() {
   }, live.seconds * 1000);
 }
 
-startCharts(data("charts") || [], document.getElementById("chart-grid"));
-const table = data("questions");
-if (table) {
+async function startQuestions(packed) {
+  if (!window.DecompressionStream) {
+    document.getElementById("count").textContent = "This browser cannot unpack the table of questions; take one of 2023 or later.";
+    return;
+  }
   const open = (id) => {
     const hash = `#q=${encodeURIComponent(id)}`;
     if (location.hash === hash) showLife();
     else location.hash = hash;
   };
+  const table = await unpack(packed);
   new QuestionTable(readQuestions(table), table.kinds, open);
   addEventListener("hashchange", showLife);
-  showLife();
+  await showLife();
 }
-if (live) watch();
-document.documentElement.dataset.ready = "yes";
+
+async function start() {
+  startCharts(data("charts") || [], document.getElementById("chart-grid"));
+  if (live) watch();
+  const packed = data("questions");
+  if (packed) await startQuestions(packed);
+  document.documentElement.dataset.ready = "yes";
+}
+
+start();

@@ -12,7 +12,7 @@ function readQuestions(table) {
     fate: table.fates[row[4]],
     visits: row[5].map((visit) => ({ round: visit[0], accuracy: visit[1], kinds: visit[2].map((kind) => table.kinds[kind]) })),
     full: row[6] === 1,
-    haystack: `${row[0]}\n${row[2]}`.toLowerCase(),
+    haystack: `${row[0]}\n${table.sources[row[1]]}\n${row[2]}`.toLowerCase(),
   }));
 }
 

@@ -71,6 +71,12 @@ function short(text, limit) {
 
 const percent = (value) => (value === null || value === undefined ? "–" : `${Math.round(100 * value)}%`);
 
+// What the page holds as gzip, in base64.
+async function unpack(packed) {
+  const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+}
+
 function data(name) {
   const node = document.getElementById("data-" + name);
   return node ? JSON.parse(node.textContent) : null;
