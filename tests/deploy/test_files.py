@@ -27,8 +27,9 @@ LOCAL = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL",
     "PREFECT_INTERNAL_LOGGING_LEVEL",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
 }
-"""What only the command line's own server and its terminal need."""
+"""What only the command line's own servers and its terminal need."""
 
 
 def test_the_shipped_parameters_are_the_recipe_pocket() -> None:
