@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from typing import Any
 
-EOS = 1
+EOS, VOCABULARY = 1, 40
 LOGPROB = -0.5
 Fault = Callable[[dict[str, Any], int], str | None]
 """What is wrong with the answer to a completion request, given its body and how many there were before."""
@@ -24,7 +24,7 @@ Fault = Callable[[dict[str, Any], int], str | None]
 def drawn(prompt: list[int], seed: int, limit: int) -> list[int]:
     """The tokens that the fake draws: of prompt and seed alone, ended by the end of sequence or the limit."""
     random = Random(f"{prompt} {seed}")
-    tokens = [random.randrange(5, 40) for _ in range(random.randrange(1, 12))]
+    tokens = [random.randrange(5, VOCABULARY) for _ in range(random.randrange(1, 12))]
     return [*tokens, EOS][:limit]
 
 
@@ -163,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
                 choice["token_ids"] = None
             case "nan":
                 logprobs[0] = math.nan
+            case "no token's id":
+                tokens[0] = VOCABULARY
             case "a logprob less":
                 logprobs.pop()
         with fake.lock:

@@ -36,6 +36,22 @@ def test_a_process_that_dies_or_stops_is_noticed_and_the_same_responses_arrive(e
     assert [each.token_ids for each in after] == [each.token_ids for each in before]
 
 
+@pytest.mark.parametrize("process", ["Worker", "EngineCore", "api_server"])
+def test_a_process_that_is_killed_at_work_loses_nothing_that_had_arrived(engine, process):
+    requests = chains(engine, 40)
+    before, seen = engine.generate(requests, plain(1.0)), []
+
+    def arrived(place, responses):
+        if not seen:
+            (victim, *_) = processes(process)
+            victim.kill()
+        seen.append(place)
+
+    after = engine.generate(requests, plain(1.0), arrived)
+    assert sorted(seen) == list(range(len(requests)))  # each once: what had arrived was not asked for again
+    assert [each.token_ids for each in flat(after)] == [each.token_ids for each in flat(before)]
+
+
 def test_a_server_that_fails_too_often_ends_the_run_with_its_name_the_request_and_its_log(tmp_path):
     others = processes("EngineCore")
     with served("pocket/student", machine(tmp_path, restarts=0)) as model:

@@ -22,6 +22,7 @@ from zppo.engines.vllm.servers import GivenServer, ManagedServer, Server
 from zppo.engines.vllm.weights import Weights
 from zppo.models.chat import ChatTokenizer
 from zppo.models.loading import ModelReference, checkpoint_directory, checkpoint_files, pick_device
+from zppo.models.vocabulary import logits_width
 from zppo.stores.locks import locked_directory
 
 ServedRole = Literal["student", "teacher"]
@@ -55,6 +56,7 @@ class Served:
         eos_ids, window = read_ending(directory, tokenizer, model.trust_remote_code)
         terms = Terms(
             eos_ids=eos_ids,
+            vocabulary=logits_width(model, reference),
             window=min(window, engine.max_model_len or window),
             concurrency=self.servers.concurrency,
             silence_seconds=self.servers.silence_seconds,

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, NonNegativeInt, ValidationError
 
 from schemas.rollout import StopReason
 from zppo.engines.vllm.faults import ServerFault
@@ -26,7 +26,7 @@ class _Logprobs(BaseModel):
 
 class _Choice(BaseModel):
     finish_reason: Literal["stop", "length"]
-    token_ids: tuple[int, ...] = Field(min_length=1)
+    token_ids: tuple[NonNegativeInt, ...] = Field(min_length=1)
     logprobs: _Logprobs
 
 
@@ -35,17 +35,19 @@ class _Completion(BaseModel):
     """Exactly one."""
 
 
-def read_completion(content: bytes, limit: int, eos_ids: Collection[int]) -> Drawn:
+def read_completion(content: bytes, limit: int, eos_ids: Collection[int], vocabulary: int) -> Drawn:
     """The only response of a completion.
 
     Args:
         content: The server's answer, JSON with `token_ids` and `logprobs.token_logprobs`.
         limit: Most tokens that were asked for.
         eos_ids: Tokens that end a response.
+        vocabulary: Token ids are below it.
 
     Raises:
         ServerFault: It is not such an answer: cut off, another number of responses, tokens without ids or
-            log-probabilities, numbers that are not finite, or an end that does not fit the tokens.
+            log-probabilities, ids that no token has, numbers that are not finite, or an end that does not fit
+            the tokens.
     """
     try:
         (choice,) = _Completion.model_validate_json(content).choices
@@ -54,6 +56,8 @@ def read_completion(content: bytes, limit: int, eos_ids: Collection[int]) -> Dra
         where = ".".join(map(str, first["loc"])) or "the whole"
         raise ServerFault(f"an answer that is no completion: {where}: {first['msg']}") from error
     token_ids, logprobs = choice.token_ids, choice.logprobs.token_logprobs
+    if max(token_ids) >= vocabulary:
+        raise ServerFault(f"an answer with token {max(token_ids)}, where the model has {vocabulary} tokens")
     if len(token_ids) != len(logprobs):
         raise ServerFault(f"an answer of {len(token_ids)} tokens with {len(logprobs)} log-probabilities")
     stop: StopReason = "eos" if token_ids[-1] in eos_ids else "length"

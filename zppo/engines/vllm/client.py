@@ -79,6 +79,7 @@ class VllmClient:
         limit: int,
         decoding: DecodingConfig,
         eos_ids: Collection[int],
+        vocabulary: int,
     ) -> Drawn:
         """Draw one response; waits as long as that takes.
 
@@ -103,7 +104,7 @@ class VllmClient:
             "return_token_ids": True,
         }
         content = await self._send("POST", "/v1/completions", body, patient=True)
-        return read_completion(content, limit, eos_ids)
+        return read_completion(content, limit, eos_ids, vocabulary)
 
     async def progress(self) -> float:
         """A number that grows with every token that it reads or draws."""

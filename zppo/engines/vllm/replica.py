@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -48,6 +48,8 @@ class Terms:
     """What holds for every server of an engine."""
 
     eos_ids: Collection[int]
+    vocabulary: int
+    """Tokens that the model can draw."""
     window: int
     """Positions of the model that the recipe lets prompt and response take."""
     concurrency: int
@@ -154,14 +156,13 @@ class Replica:
             async with self._connection() as own:
                 for job in waiting:
                     try:
-                        drawn = await own.complete(
-                            model.id, job.context_ids, job.seed, job.limit, decoding, self._terms.eos_ids
-                        )
-                        job.done = True
-                        job.came(drawn)
-                        self._drawn += 1
+                        drawn = await self._one(own, model, job, decoding)
                     except (ServerFault, ServerRefusal) as problem:
-                        problems.append(problem)
+                        problems.append(type(problem)(f"asked for {job.request!r}: {problem}"))
+                        return
+                    job.done = True
+                    job.came(drawn)
+                    self._drawn += 1
                     if problems:
                         return
 
@@ -178,18 +179,25 @@ class Replica:
         if problems:
             raise problems[0]
 
+    async def _one(self, client: VllmClient, model: ServedModel, job: Job, decoding: DecodingConfig) -> Drawn:
+        terms = self._terms
+        return await client.complete(
+            model.id, job.context_ids, job.seed, job.limit, decoding, terms.eos_ids, terms.vocabulary
+        )
+
     async def _watch(self, client: VllmClient) -> None:
         """Never returns; raises `ServerFault` when the server is dead, or silent for too long."""
         silence = self._terms.silence_seconds
-        seen, since = (-1.0, -1), time.monotonic()
+        counted, drawn, since = -1.0, self._drawn, time.monotonic()
         while True:
             self._server.check_alive()
-            try:
-                now = (await client.progress(), self._drawn)
-            except (ServerFault, ServerRefusal):
-                now = (seen[0], self._drawn)
-            if now != seen:
-                seen, since = now, time.monotonic()
+            now = counted
+            with suppress(ServerFault, ServerRefusal, TimeoutError):
+                # A server that does not even tell its counters has no longer than one that does.
+                async with asyncio.timeout(max(0.0, since + silence - time.monotonic())):
+                    now = await client.progress()
+            if (now, self._drawn) != (counted, drawn):
+                counted, drawn, since = now, self._drawn, time.monotonic()
             elif time.monotonic() - since > silence:
                 raise ServerFault(f"it hangs: no token in {silence:g} s")
             await asyncio.sleep(silence / _LOOKS)

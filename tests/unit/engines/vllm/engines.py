@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from schemas.config.models import DecodingConfig
-from tests.fakes.vllm_server import EOS, FakeVllm, drawn
+from tests.fakes.vllm_server import EOS, VOCABULARY, FakeVllm, drawn
 from tests.tiny import tiny_chat
 from zppo.engines.vllm.engine import VllmEngine
 from zppo.engines.vllm.replica import Terms
@@ -22,8 +22,8 @@ def weights_of(directory: Path) -> Weights:
 
 def terms(**changes: float | bool) -> Terms:
     """Patient for a second."""
-    return Terms(**{"eos_ids": (EOS,), "window": WINDOW, "concurrency": 64, "silence_seconds": 1.0,
-                    "restarts": 2, **changes})  # fmt: skip
+    return Terms(**{"eos_ids": (EOS,), "vocabulary": VOCABULARY, "window": WINDOW, "concurrency": 64,
+                    "silence_seconds": 1.0, "restarts": 2, **changes})  # fmt: skip
 
 
 def given(*fakes: FakeVllm) -> list[Server]:
