@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install run ui check test lint format types imports tests faults schemas lock smollm2 wheel clean \
-  vllm-env vllm-lock test-vllm test-gpu test-browser deploy test-deploy
+  vllm-env vllm-lock test-vllm test-gpu test-browser deploy test-deploy bench bench-env
 
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -25,6 +25,10 @@ VLLM_ENV   ?= .venv-vllm
 VLLM_BUILD ?= cpu
 VLLM_PIP   ?=
 VLLM_LOCK  := deployments/vllm/$(VLLM_BUILD).txt
+
+# TRL, which benchmarks compare with, in an environment of its own with the same torch and transformers.
+TRL_ENV := .venv-trl
+BENCH   ?=
 
 # What runs flows, a type of Prefect's work pools; and how many of them may have a GPU at a time.
 POOL_TYPE ?= process
@@ -119,8 +123,19 @@ $(VENV)/.browser: $(STAMP)
 deploy: $(STAMP) ## Bring the server of PREFECT_API_URL up to deployments/: POOL_TYPE=process GPUS=1
 	@$(BIN)/python -m flows.deploying deployments --pool-type $(POOL_TYPE) --gpus $(GPUS)
 
-test-deploy: $(STAMP) ## Run the tests on real servers and workers; they take ten minutes on two cores
+test-deploy: $(STAMP) ## Run the tests on real servers and workers; they take a quarter of an hour on two cores
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m deploy --timeout 1200 $(PYTEST_ARGS)
+
+bench: $(STAMP) $(TRL_ENV)/.installed ## Measure, into tests/benchmarks/results: BENCH='step --cases pocket' for one
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks $(BENCH)
+
+bench-env: $(TRL_ENV)/.installed ## Make the environment of TRL, which rounds are compared with
+
+$(TRL_ENV)/.installed: tests/benchmarks/trl.txt constraints.txt | $(STAMP)
+	@echo "Installing TRL into $(TRL_ENV)"
+	@$(BIN)/python -m venv --clear $(TRL_ENV)
+	@$(TRL_ENV)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt -r tests/benchmarks/trl.txt
+	@touch $@
 
 schemas: $(STAMP) ## Export the JSON Schemas
 	$(BIN)/zppo schema export
