@@ -12,7 +12,8 @@ from schemas.report import RoundTimings, StepReport
 from schemas.run import RunRecord, RunState, RunStatus
 from zppo.errors import InputError, StoreError
 from zppo.layout import RESERVED, RunPaths, StudyPaths
-from zppo.stages.train import committed_rounds, read_report, read_timings
+from zppo.stages.timings import read_timings
+from zppo.stages.train import committed_rounds, read_report
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import changes, identify
 from zppo.stores.local import MANIFEST, LocalStore

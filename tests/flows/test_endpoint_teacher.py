@@ -18,7 +18,8 @@ from zppo.core.metrics import round_metrics
 from zppo.layout import RunPaths
 from zppo.runs import EVALUATION
 from zppo.stages.precompute import REPORT
-from zppo.stages.train import read_reports, read_timings
+from zppo.stages.timings import read_timings
+from zppo.stages.train import read_reports
 from zppo.stores.local import LocalStore
 from zppo.stores.rounds import read_round
 

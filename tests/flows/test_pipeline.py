@@ -21,7 +21,8 @@ from tests.flows.prefect_records import artifact_keys, flow_runs, task_runs
 from tests.pipelines import NAME, ROUNDS, results, tracked, zppo
 from zppo.core.metrics import round_metrics
 from zppo.layout import RunPaths
-from zppo.stages.train import read_reports, read_timings
+from zppo.stages.timings import read_timings
+from zppo.stages.train import read_reports
 from zppo.stores.answers import read_answers
 from zppo.stores.local import MANIFEST, LocalStore
 from zppo.stores.locks import exclusive

@@ -14,28 +14,27 @@ from schemas.clipping import ClippedTokens
 from schemas.config.method import PolicyGradient
 from schemas.manifest import Identity, Manifest
 from schemas.question import Question
-from schemas.report import DriftReport, RoundTimings, StepReport, UpdateReport, ValidationReport
-from schemas.rollout import Group, Rollout, Round
+from schemas.report import RoundTimings, StepReport, UpdateReport, ValidationReport
+from schemas.rollout import Round
 from schemas.spend import EndpointSpend
 from schemas.state import TrainState
-from zppo.core.randomness import generator
 from zppo.core.report import step_report
-from zppo.errors import EngineError, StoreError
+from zppo.errors import StoreError
 from zppo.layout import RunPaths
 from zppo.methods import importance, parts
 from zppo.methods.base import Collector, TrainingMethod
 from zppo.phases import Phases
-from zppo.ports import Learner, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
+from zppo.ports import Learner, MiniBatch, PolicyRow, UpdateStatistics
 from zppo.stages.checkpoints import Checkpoints
-from zppo.stores.artifacts import read_artifact
+from zppo.stages.drift import measure_drift, stale_sampler
+from zppo.stages.timings import with_collecting, write_timings
+from zppo.stores.artifacts import parse_artifact, read_artifact, readable
 from zppo.stores.clipping import CLIPPED, write_clipped
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
-from zppo.stores.rounds import read_round, write_round
+from zppo.stores.rounds import ROUND, read_round, write_round
 
-REPORT, TIMINGS, VALIDATION = "report.json", "timings.json", "validation.json"
-DRIFT_SAMPLE = 8
-"""Rollouts of a round that the learner scores as well; stale weights show in every one of them."""
+REPORT, VALIDATION = "report.json", "validation.json"
 REPLAY_TOLERANCE = 1e-2
 """Relative difference of a loss or gradient norm beyond which a replayed update is not the recorded one.
 On one machine and thread count it is zero."""
@@ -112,12 +111,14 @@ class Trainer:
         if its.store.find(path, identity) is None:
             state = self._be_at(index - 1)
             its.phases.take()
-            with its.phases.phase("collect"), its.store.commit(path, identity) as staging:
-                its.judge_spend(), its.teacher_spend()
-                collected = its.method.collect(index, its.new_questions(index), state, its.collector)
-                spend = {"judge_spend": its.judge_spend(), "teacher_spend": its.teacher_spend()}
-                self._round = collected.model_copy(update=spend)
-                write_round(staging.directory, self._round)
+            with its.store.commit(path, identity) as staging:
+                with its.phases.phase("collect"):
+                    its.judge_spend(), its.teacher_spend()
+                    collected = its.method.collect(index, its.new_questions(index), state, its.collector)
+                    spend = {"judge_spend": its.judge_spend(), "teacher_spend": its.teacher_spend()}
+                    self._round = collected.model_copy(update=spend)
+                    write_round(staging.directory, self._round)
+                write_timings(staging.directory, RoundTimings(round=index, seconds=its.phases.take()))
         return path
 
     def update(self, index: int) -> str:
@@ -128,7 +129,9 @@ class Trainer:
             return path
         state, round_ = self._be_at(index - 1), self._collected(index)
         with its.phases.phase("drift"):
-            drift = self._drift(round_)
+            drift = measure_drift(round_, its.seed, its.learner)
+            if drift is not None and drift.max > its.drift_limit:
+                raise stale_sampler(drift, its.drift_limit, its.store.home / its.paths.collect(index))
         self._state = None
         with its.phases.phase("update"):
             batches, updates, clipped = self._learn(round_)
@@ -146,10 +149,11 @@ class Trainer:
         )
         with its.phases.phase("wait_for_tracking"):
             its.settle()
-        timings = RoundTimings(round=index, seconds=its.phases.take())
+        seconds = its.phases.take()
+        timings = with_collecting(its.store, its.paths, RoundTimings(round=index, seconds=seconds))
         with its.store.commit(path, identity) as staging:
             (staging.directory / REPORT).write_text(report.model_dump_json(indent=1))
-            (staging.directory / TIMINGS).write_text(timings.model_dump_json(indent=1))
+            write_timings(staging.directory, timings)
             if clipped is not None:
                 write_clipped(staging.directory / CLIPPED, clipped)
         its.checkpoints.prune(self._checkpointed(index) if its.checkpoints.due(index) else ())
@@ -203,8 +207,9 @@ class Trainer:
     def _collected(self, index: int) -> Round:
         if self._round is None or self._round.index != index:
             path = self._its.paths.collect(index)
-            self._its.store.verify(path)
-            self._round = read_round(self._its.store.home / path)
+            stage = self._its.store.verify(path).identity.stage
+            with readable(self._its.store.home / path / ROUND, stage, Round):
+                self._round = read_round(self._its.store.home / path)
         return self._round
 
     def _checkpoint(self, state: TrainState) -> ValidationReport | None:
@@ -223,33 +228,6 @@ class Trainer:
         its = self._its
         rounds = [each for each in its.checkpoints.written() if 0 < each <= index]
         return [read_report(its.store, its.paths, each) for each in rounds]
-
-    def _drift(self, round_: Round) -> DriftReport | None:
-        """Compare the sampler's log-probabilities with the learner's; stop where they differ too much."""
-        rows = [_sampled(group, rollout) for group in round_.groups for rollout in group.rollouts]
-        chosen = generator(self._its.seed, round_.index, "drift").sample(rows, min(DRIFT_SAMPLE, len(rows)))
-        scores = self._its.learner.logprobs([row for row, _ in chosen])
-        differences = [
-            abs(ours - theirs)
-            for (_, sampled), scored in zip(chosen, scores, strict=True)
-            for ours, theirs in zip(scored, sampled, strict=True)
-        ]
-        if not differences:
-            return None
-        drift = DriftReport(
-            tokens=len(differences), mean=math.fsum(differences) / len(differences), max=max(differences)
-        )
-        if drift.max > self._its.drift_limit:
-            collected = self._its.store.home / self._its.paths.collect(round_.index)
-            raise EngineError(
-                f"the sampler does not hold the current weights: in round {round_.index} its "
-                f"log-probabilities differ from the learner's by {drift.mean:.2g} on average and "
-                f"{drift.max:.2g} at most, over {drift.tokens} tokens; the limit is "
-                f"{self._its.drift_limit:.2g} (sampler_drift_limit). Mend the sampler, remove {collected}, "
-                "and resume the run, which samples the round again; or, where the weights' type rounds that "
-                "much, fork the run with a higher limit"
-            )
-        return drift
 
     def _collect_identity(self, index: int) -> Identity:
         before = self._its.parents if index == 1 else [self._existing(self._its.paths.update(index - 1))]
@@ -286,19 +264,8 @@ def read_base(store: LocalStore, paths: RunPaths) -> ValidationReport | None:
     """Validation of the base student; None without a validation split, or before training."""
     if store.read(paths.base) is None:
         return None
-    content = store.file(paths.base, VALIDATION).read_bytes()
-    return TypeAdapter(ValidationReport | None).validate_json(content)
-
-
-def read_timings(store: LocalStore, paths: RunPaths, index: int) -> RoundTimings:
-    """The seconds of a committed round."""
-    return read_artifact(store, paths.update(index), TIMINGS, RoundTimings)
-
-
-def _sampled(group: Group, rollout: Rollout) -> tuple[TrainingRow, tuple[float, ...]]:
-    """A rollout for the learner to score, and the sampler's log-probabilities."""
-    name = f"{group.id}#{rollout.index}"
-    return TrainingRow(name, group.prompt.context_ids, rollout.token_ids), rollout.logprobs
+    adapter = TypeAdapter(ValidationReport | None)
+    return parse_artifact(store, paths.base, VALIDATION, ValidationReport, adapter.validate_json)
 
 
 def _update_report(statistics: UpdateStatistics, effect: importance.Effect) -> UpdateReport:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from schemas.manifest import Identity, Manifest, Provenance, StoredFile
 from zppo.errors import StoreError
+from zppo.layout import stage_at
 from zppo.stores.files import DiskErrors, Operations, sha256
 from zppo.stores.identity import changes, fingerprint
 from zppo.stores.locks import locked_directory, try_lock
@@ -63,10 +64,18 @@ class LocalStore:
             if directory.is_dir() and any(directory.iterdir()):
                 raise StoreError(
                     f"{directory} holds files but no {MANIFEST}: restore it, or remove the directory, and "
-                    "run the same command again, which repeats the stage that made it"
+                    f"run the same command again, which repeats the stage {stage_at(path)!r}"
                 ) from None
             return None
-        return parse(data, directory / MANIFEST)
+        return parse(data, directory / MANIFEST, stage_at(path))
+
+    def existing(self, path: str) -> Manifest:
+        """The manifest of an artifact that was made earlier; `StoreError` when there is none."""
+        manifest = self.read(path)
+        if manifest is None:
+            stage = stage_at(path)
+            raise StoreError(f"{self.home / path} does not exist: run the stage {stage!r}, which makes it")
+        return manifest
 
     def find(self, path: str, identity: Identity) -> Manifest | None:
         """The manifest at `path` if it was made from this identity, None when nothing is there.
@@ -109,14 +118,14 @@ class LocalStore:
 
     def verify(self, path: str) -> Manifest:
         """Check every file of an artifact against its manifest; returns the manifest."""
-        manifest = self._existing(path)
+        manifest = self.existing(path)
         for file in manifest.files:
             self._check(path, manifest, file)
         return manifest
 
     def file(self, path: str, name: str) -> Path:
         """Where one file of an artifact lies; its content is checked on the first call in a process."""
-        manifest = self._existing(path)
+        manifest = self.existing(path)
         file = next((file for file in manifest.files if file.path == name), None)
         if file is None:
             held = ", ".join(file.path for file in manifest.files) or "nothing"
@@ -242,12 +251,6 @@ class LocalStore:
         with suppress(FileExistsError):
             self._do.make_directory(directory)
         self._do.sync(directory.parent)
-
-    def _existing(self, path: str) -> Manifest:
-        manifest = self.read(path)
-        if manifest is None:
-            raise StoreError(f"{self.home / path} does not exist: run the stage that makes it first")
-        return manifest
 
     def _check(self, path: str, manifest: Manifest, file: StoredFile) -> Path:
         location = self.home / path / file.path

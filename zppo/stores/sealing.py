@@ -17,11 +17,14 @@ def serialize(manifest: Manifest) -> bytes:
     return json.dumps(sealed, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def parse(data: bytes, file: Path) -> Manifest:
-    """The manifest that a file holds; `StoreError` where it is damaged or of a newer version."""
+def parse(data: bytes, file: Path, stage: str) -> Manifest:
+    """The manifest that a file holds, which a stage made.
+
+    Raises `StoreError`, saying what to do, where it is damaged or of a newer version.
+    """
     damaged = StoreError(
         f"{file} is damaged: its content does not match its own SHA-256. Restore it; or remove {file.parent} "
-        "and run the same command again, which repeats the stage that made it"
+        f"and run the same command again, which repeats the stage {stage!r}"
     )
     try:
         content = json.loads(data)

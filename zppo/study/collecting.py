@@ -17,7 +17,8 @@ from zppo.errors import StoreError
 from zppo.layout import RunPaths
 from zppo.stages.checkpoints import read_state
 from zppo.stages.precompute import REPORT
-from zppo.stages.train import read_base, read_reports, read_timings
+from zppo.stages.timings import read_timings
+from zppo.stages.train import read_base, read_reports
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.local import LocalStore
 from zppo.stores.rounds import ROUND, read_served

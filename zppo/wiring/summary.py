@@ -17,7 +17,8 @@ from zppo.progress import clock_text
 from zppo.report.contents import run_page
 from zppo.report.history import RunHistory
 from zppo.runs import PAGE, PICTURE, SUMMARY
-from zppo.stages.train import read_base, read_reports, read_timings
+from zppo.stages.timings import read_timings
+from zppo.stages.train import read_base, read_reports
 from zppo.stores.identity import identify
 from zppo.wiring.champions import champion_moves
 from zppo.wiring.context import RunContext

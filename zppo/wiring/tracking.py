@@ -11,7 +11,8 @@ from schemas.run import Fork
 from zppo.core.metrics import round_metrics
 from zppo.errors import ZppoError
 from zppo.ports import TrackedData, TrackedRun
-from zppo.stages.train import read_report, read_timings
+from zppo.stages.timings import read_timings
+from zppo.stages.train import read_report
 from zppo.tracking.client import connect
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.tracking.naming import parameters
@@ -52,7 +53,7 @@ def deliver_round(run: RunContext, tracker: MlflowTracker, report: StepReport, t
 
 def _tracked(run: RunContext) -> TrackedRun:
     """What MLflow shows of a run before its first round; the key survives a resume, not a new start."""
-    data = read_prepared(run.store.file(run_prepare(run), "report.json"))
+    data = read_prepared(run.store, run_prepare(run))
     begun = run.manifest.provenance.created.isoformat()
     return TrackedRun(
         name=run.name,

@@ -14,12 +14,12 @@ from zppo.errors import EngineError, StoreError
 from zppo.layout import RunPaths
 from zppo.ports import MiniBatch, UpdateStatistics
 from zppo.stages.checkpoints import STATE
+from zppo.stages.timings import read_timings
 from zppo.stages.train import (
     Trainer,
     read_base,
     read_report,
     read_reports,
-    read_timings,
 )
 from zppo.stores.clipping import CLIPPED, read_clipped
 from zppo.stores.identity import identify

@@ -22,7 +22,8 @@ from zppo.core.flatten import leaves
 from zppo.errors import InputError
 from zppo.pocket.task import make_questions
 from zppo.rendering import SETS
-from zppo.stages.train import read_base, read_reports, read_timings
+from zppo.stages.timings import read_timings
+from zppo.stages.train import read_base, read_reports
 from zppo.stores.rounds import read_round
 from zppo.wiring.context import RunContext, open_run, run_identity
 from zppo.wiring.evaluate import model_answers, run_evaluate
