@@ -5,25 +5,33 @@ the round, so that what a run computes does not depend on which of the two is fa
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
-T = TypeVar("T")
+
+@dataclass(frozen=True)
+class Threads:
+    """What is done for some questions while the student's rollouts of others are drawn."""
+
+    grading: Executor
+    teacher: Executor
 
 
 @contextmanager
-def started(work: Callable[[], T], name: str) -> Iterator[Callable[[], T]]:
-    """Start work in a thread; the yielded function waits for its result, or raises its error.
+def threads(count: int) -> Iterator[Threads]:
+    """As many threads for each; where the block fails, what they do is left alone.
 
-    Where the block fails, the work is left alone: whoever holds its connections ends it by closing them.
+    Whoever holds the connections that they wait for ends them by closing these.
     """
-    pool = ThreadPoolExecutor(1, name)
+    grading, teacher = ThreadPoolExecutor(count, "grading"), ThreadPoolExecutor(count, "teacher")
     try:
-        yield pool.submit(work).result
+        yield Threads(grading, teacher)
     finally:
-        pool.shutdown(wait=False)
+        for each in (grading, teacher):
+            each.shutdown(wait=False, cancel_futures=True)
 
 
 class Behind:

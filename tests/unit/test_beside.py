@@ -5,7 +5,7 @@ from threading import Event, get_ident
 
 import pytest
 
-from zppo.beside import Behind, started
+from zppo.beside import Behind, threads
 
 
 def _fail() -> None:
@@ -52,15 +52,9 @@ def test_an_error_of_the_last_piece_is_raised_at_the_end_unless_the_block_has_fa
         raise KeyError("the block's")
 
 
-def test_started_work_gives_its_result_or_its_error_where_it_is_asked_for() -> None:
-    with started(lambda: 6 * 7, "test") as result:
-        assert result() == result() == 42
-    with started(lambda: 1 // 0, "test") as result, pytest.raises(ZeroDivisionError):
-        result()
-
-
-def test_a_block_that_fails_does_not_wait_for_started_work() -> None:
+def test_a_block_that_fails_does_not_wait_for_its_threads() -> None:
     gate = Event()
-    with pytest.raises(KeyError), started(lambda: gate.wait(60), "test"):
+    with pytest.raises(KeyError), threads(1) as beside:  # noqa: PT012
+        beside.teacher.submit(gate.wait, 60)
         raise KeyError
     gate.set()

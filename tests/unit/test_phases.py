@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Barrier
+from threading import Event
 
 import pytest
 
@@ -65,17 +65,22 @@ def test_the_open_phases_are_named_outermost_first_and_closed_by_an_error(clock:
     assert phases.take() == {"collect": 1.0, "grading": 0.0, "judge": 1.0}
 
 
-def test_threads_may_share_it_and_no_second_is_lost(clock: Clock) -> None:
-    phases, together = Phases(), Barrier(4)
+def test_what_other_threads_do_counts_as_far_as_it_is_waited_for(clock: Clock) -> None:
+    phases, begun, waiting = Phases(), Event(), Event()
 
-    def work(_: int) -> None:
-        with phases.phase("judge"):
-            together.wait()
-            if together.wait() == 0:
-                clock.now += 1
-            together.wait()
+    def work() -> None:
+        with phases.phase("judge"), phases.apart("judge"):
+            begun.set()
+            waiting.wait(10)
+            clock.now += 4
 
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(work, range(4)))
-    assert phases.take() == {"judge": 4.0}
-    assert phases.current == ""
+    with ThreadPoolExecutor(1) as threads:
+        with phases.phase("student"):
+            result = threads.submit(work)
+            begun.wait(10)
+            clock.now += 2
+        with phases.phase("grading"):
+            assert phases.current == "grading"
+            waiting.set()
+            result.result(10)
+    assert phases.take() == {"student": 2.0, "grading": 4.0}

@@ -83,7 +83,8 @@ class RuleGrader:
         wanted = set(pairs)
         if len(self._known) > _CACHE_SIZE:
             self._known.clear()
-        known: dict[Pair, Verdict] = {pair: self._known[pair] for pair in wanted & self._known.keys()}
+        found = {pair: self._known.get(pair) for pair in wanted}  # another thread may forget them meanwhile
+        known: dict[Pair, Verdict] = {pair: each for pair, each in found.items() if each is not None}
         fresh = self._pool.compare(sorted(wanted - known.keys()))
         self._known |= {pair: verdict for pair, verdict in fresh.items() if isinstance(verdict, bool)}
         return known | fresh

@@ -10,6 +10,7 @@ from schemas.config.models import SamplingConfig
 from schemas.question import Question
 from schemas.rollout import Round
 from schemas.state import TrainState
+from zppo.beside import Threads
 from zppo.core.prompts import Templates
 from zppo.ports import Compressor, Grader, MiniBatch, RolloutEngine, Teacher
 
@@ -34,6 +35,9 @@ class Collector:
     """A training question by its id."""
     phase: Callable[[str], AbstractContextManager[None]]
     """Times a named phase."""
+    beside: Threads | None = None
+    """Threads for grading and for the teacher, where somebody else's machine works for us while this one
+    samples. What a round holds is the same without them."""
 
 
 class TrainingMethod(Protocol):

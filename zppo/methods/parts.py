@@ -1,19 +1,27 @@
 """The parts of a round that the methods share."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 
 from schemas.buffer import BufferEvent
-from schemas.config.method import Augmentation, Replay, StudentRollouts
+from schemas.config.method import Augmentation, Replay, StudentRollouts, WithTeacher
 from schemas.question import Question
 from schemas.rollout import AvailableResponse, Group, Prompt, PromptKind, Round, ServedResponses
 from schemas.state import TrainState
-from zppo.core import compose, replay
+from zppo.core import compose, replay, zone
 from zppo.core.randomness import derive_seed, generator
 from zppo.core.values import TeacherResponse
 from zppo.methods.base import Collector
-from zppo.ports import TeacherAnswer, Visit
+from zppo.ports import Generation, GenerationFailure, Grader, TeacherAnswer, Visit
 from zppo.sampling import Draft, draw, grade, training_decoding
+
+Look = Callable[[Question, Group], None]
+"""Told of the group of a question."""
+
+
+def _look_away(question: Question, group: Group) -> None:
+    return
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,12 @@ class Plain:
 
 
 def roll_out_plain(
-    index: int, new: Sequence[Question], state: TrainState, config: StudentRollouts, ports: Collector
+    index: int,
+    new: Sequence[Question],
+    state: TrainState,
+    config: StudentRollouts,
+    ports: Collector,
+    look: Look = _look_away,
 ) -> Plain:
     """Step 1: rollouts of `X_new` and of `X_replay`, which is empty for a method without a buffer."""
     wanted = compose.share(config.replay_fraction, len(new)) if isinstance(config, Replay) else 0
@@ -41,7 +54,7 @@ def roll_out_plain(
         new_ids=tuple(question.id for question in new),
         replayed_ids=replayed,
         questions=questions,
-        groups=roll_out(drafts, config.group_size, ports),
+        groups=roll_out(drafts, config.group_size, ports, look),
     )
 
 
@@ -54,12 +67,32 @@ def plain_draft(
     return Draft(f"r{index}/{question.id}/{kind}", question, "new" if is_new else "replay", prompt)
 
 
-def roll_out(drafts: Sequence[Draft], size: int, ports: Collector) -> list[Group]:
-    """`size` graded student rollouts of each prompt."""
+def roll_out(drafts: Sequence[Draft], size: int, ports: Collector, look: Look = _look_away) -> list[Group]:
+    """`size` graded student rollouts of each prompt.
+
+    With threads beside, a group is graded as soon as its last rollout is drawn, and `look` told of it in the
+    same thread. What is not done when the last rollout of all is drawn is waited for.
+    """
+    beside, decoding, begun = ports.beside, training_decoding(ports.sampling), dict[int, Future[Group]]()
+
+    def finished(place: int, drawn: tuple[Generation | GenerationFailure, ...]) -> None:
+        assert beside is not None
+        begun[place] = beside.grading.submit(_grade_one, drafts[place], drawn, ports.grader, look)
+
     with ports.phase("student"):
-        drawn = draw(drafts, size, training_decoding(ports.sampling), ports.seed, ports.engine)
+        drawn = draw(drafts, size, decoding, ports.seed, ports.engine, finished if beside else None)
     with ports.phase("grading"):
-        return grade(drafts, drawn, ports.grader)
+        if beside is None:
+            return grade(drafts, drawn, ports.grader)
+        return [begun[place].result() for place in range(len(drafts))]
+
+
+def _grade_one(
+    draft: Draft, drawn: Sequence[Generation | GenerationFailure], grader: Grader, look: Look
+) -> Group:
+    (group,) = grade([draft], [drawn], grader)
+    look(draft.question, group)
+    return group
 
 
 def cap(config: Augmentation, plain: Plain) -> int:
@@ -71,18 +104,56 @@ def ask_teacher(
     index: int, questions: Sequence[Question], count: int, state: TrainState, ports: Collector
 ) -> list[TeacherAnswer]:
     """`count` fresh graded teacher responses to each question."""
-    assert ports.teacher is not None, "the recipe's check demands a teacher for this method"
-    visits = [
-        Visit(
-            question=question,
-            served=state.served.get(question.id, 0),
-            count=count,
-            seed=derive_seed(ports.seed, index, question.id, "teacher"),
-        )
-        for question in questions
-    ]
     with ports.phase("teacher"):
-        return ports.teacher.respond(visits)
+        return _respond(index, questions, count, state, ports)
+
+
+def _respond(
+    index: int, questions: Sequence[Question], count: int, state: TrainState, ports: Collector
+) -> list[TeacherAnswer]:
+    assert ports.teacher is not None, "the recipe's check demands a teacher for this method"
+    return ports.teacher.respond(
+        [
+            Visit(
+                question=question,
+                served=state.served.get(question.id, 0),
+                count=count,
+                seed=derive_seed(ports.seed, index, question.id, "teacher"),
+            )
+            for question in questions
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """Step 2 of a round: what the teacher answers to its hard questions, if the method asks one.
+
+    With threads beside, it is asked about a question as soon as that is known to be hard.
+    """
+
+    index: int
+    state: TrainState
+    config: StudentRollouts
+    ports: Collector
+    _begun: dict[str, Future[list[TeacherAnswer]]] = field(default_factory=dict)
+
+    def look(self, question: Question, group: Group) -> None:
+        """Learn of the plain group of a question; may be called in any thread."""
+        beside, config = self.ports.beside, self.config
+        if beside and isinstance(config, WithTeacher) and zone.is_hard(group.accuracy, config.tau):
+            self._begun[question.id] = beside.teacher.submit(
+                _respond, self.index, [question], config.teacher_group_size, self.state, self.ports
+            )
+
+    def answers(self, hard: Sequence[Question]) -> list[TeacherAnswer]:
+        """`G_T` fresh graded responses to each hard question; none where the method asks no teacher."""
+        if not isinstance(self.config, WithTeacher):
+            return [TeacherAnswer(responses=(), served=0) for _ in hard]
+        if self.ports.beside is None:
+            return ask_teacher(self.index, hard, self.config.teacher_group_size, self.state, self.ports)
+        with self.ports.phase("teacher"):
+            return [answer for question in hard for answer in self._begun[question.id].result()]
 
 
 def correct(answer: TeacherAnswer) -> list[TeacherResponse]:

@@ -16,7 +16,6 @@ from schemas.config.method import (
     GrpoReplayNcq,
     NoGradientControl,
     Reformulation,
-    WithTeacher,
     WrongPairControl,
     Zppo,
 )
@@ -82,12 +81,13 @@ class ZppoMethod:
         config = self.config
 
         # 1. Plain rollouts of X_new and X_replay.
-        plain = parts.roll_out_plain(index, new, state, config, ports)
+        teaching = parts.Teaching(index, state, config, ports)
+        plain = parts.roll_out_plain(index, new, state, config, ports, teaching.look)
 
         # 2. Teacher rollouts on the hard questions, the hardest first.
         hard = zone.hardest_first(plain.groups, config.tau, generator(ports.seed, index, "ties"))
         questions = [plain.questions[group.question_id] for group in hard]
-        answers = self.ask_teacher(index, questions, state, ports)
+        answers = teaching.answers(questions)
 
         # 3. to 5. Plan the prompts, cap before and after, build them and roll them out.
         plans = {
@@ -116,14 +116,6 @@ class ZppoMethod:
     def batches(self, round_: Round, seed: int) -> list[MiniBatch]:
         """Step 6: one update for each of `I` mini-batches of plain, BCQ and NCQ groups."""
         return mini_batches(round_, self.config, seed)
-
-    def ask_teacher(
-        self, index: int, hard: Sequence[Question], state: TrainState, ports: Collector
-    ) -> list[TeacherAnswer]:
-        """Step 2: `G_T` responses for each hard question; nothing where the method asks none."""
-        if not isinstance(self.config, WithTeacher):
-            return [TeacherAnswer(responses=(), served=0) for _ in hard]
-        return parts.ask_teacher(index, hard, self.config.teacher_group_size, state, ports)
 
     def plan_prompts(
         self, index: int, question: Question, group: Group, answer: TeacherAnswer, seed: int

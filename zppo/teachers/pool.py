@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -60,7 +61,10 @@ def valid(answered: AnsweredQuestion) -> list[PooledResponse]:
 
 
 class PoolTable:
-    """Responses by question id. Holds the ids in memory; texts are read a row group at a time."""
+    """Responses by question id; threads may share it.
+
+    Holds the ids in memory; texts are read a row group at a time.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read the ids.
@@ -79,6 +83,7 @@ class PoolTable:
                 "directory to ask the teacher again"
             )
         self._row_group = lru_cache(maxsize=8)(self._file.read_row_group)
+        self._lock = Lock()
 
     def __len__(self) -> int:
         """Questions with at least one response."""
@@ -88,7 +93,8 @@ class PoolTable:
         """All responses to a question in the order drawn; empty for one that is not in the pool."""
         if (place := self._places.get(question_id)) is None:
             return ()
-        rows = self._row_group(place.group).slice(place.start, place.size).to_pylist()
+        with self._lock:
+            rows = self._row_group(place.group).slice(place.start, place.size).to_pylist()
         return tuple(
             TeacherResponse(
                 origin=f"pool/{question_id}#{row['index']}",

@@ -27,19 +27,25 @@ from zppo.teachers.text import EndpointText, EngineText
 from zppo.wiring.context import RunContext
 
 
+def answers_in_rounds(config: RunConfig) -> bool:
+    """Whether the teacher draws responses while training: all of them, or when the pool is dry."""
+    return (
+        isinstance(config.teacher, ModelTeacher | EndpointTeacher)
+        and config.teacher.when_dry == "online"
+        and isinstance(config.method, WithTeacher)
+    )
+
+
 def works_in_rounds(config: RunConfig) -> bool:
     """Whether the teacher's model is needed while training.
 
-    It gives logits, writes summaries, judges, or answers when the pool is dry.
+    It gives logits, writes summaries, judges, or draws responses.
     """
-    online = (
-        isinstance(config.teacher, ModelTeacher | EndpointTeacher) and config.teacher.when_dry == "online"
-    )
     return (
         isinstance(config.method, OffPolicy | OnPolicy)
         or isinstance(config.judge, TeacherJudge)
         or isinstance(compression(config), TeacherCompression)
-        or (online and isinstance(config.method, WithTeacher))
+        or answers_in_rounds(config)
     )
 
 

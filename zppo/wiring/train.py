@@ -1,16 +1,17 @@
 """The train stage of a run: its ports, wired."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from schemas.config.method import PolicyGradient
+from schemas.config.teacher import EndpointTeacher
 from schemas.question import Question
 from schemas.report import RoundTimings, StepReport, ValidationReport
 from schemas.rollout import Verdict
 from schemas.spend import EndpointSpend
-from zppo.beside import Behind
+from zppo.beside import Behind, Threads, threads
 from zppo.core.objective import ClipBounds
 from zppo.data.order import round_positions, sample_positions
 from zppo.data.table import QuestionTable, read_questions
@@ -29,7 +30,7 @@ from zppo.wiring.context import RunContext
 from zppo.wiring.models import use_threads
 from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
-from zppo.wiring.teacher import compressor, extractive, teacher, works_in_rounds
+from zppo.wiring.teacher import answers_in_rounds, compressor, extractive, teacher, works_in_rounds
 from zppo.wiring.tracking import deliver_round
 
 
@@ -58,6 +59,7 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
         run.progress.track("train", total, done) as advance,
         run.watchdog.during(place),
         Behind("tracking") as behind,
+        _beside(run) as beside,
     ):
 
         def observe(report: StepReport, timings: RoundTimings) -> None:
@@ -66,10 +68,19 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
             advance(report.round, _note(report))
 
         training = _training(run, prepared, pool, place)
-        yield Trainer(replace(training, observe=observe, settle=behind.settle))
+        collector = replace(training.collector, beside=beside)
+        yield Trainer(replace(training, collector=collector, observe=observe, settle=behind.settle))
     run.student.unload()
     if run.teacher is not None:
         run.teacher.unload()
+
+
+def _beside(run: RunContext) -> AbstractContextManager[Threads | None]:
+    """Threads where the teacher answers at an endpoint: all others need this machine as the sampler does."""
+    access = run.runtime.endpoints.teacher
+    if not (answers_in_rounds(run.config) and isinstance(run.config.teacher, EndpointTeacher) and access):
+        return nullcontext()
+    return threads(access.concurrency)
 
 
 def check_shared(run: RunContext, prepared: str, pool: str) -> None:
