@@ -91,12 +91,13 @@ def _meaning(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
     return f"; its settings: {', '.join(sorted(inner[0].model_fields))}" if inner else ""
 
 
-def _paths(root: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Dotted paths of every setting below `root`; items of sequences are left out."""
+def _paths(root: type[BaseModel], prefix: str = "", around: Models = ()) -> Iterator[str]:
+    """Dotted paths of every setting below `root`, without items of sequences and models within themselves."""
     for name, field in root.model_fields.items():
         yield prefix + name
         for model in _models_in(field.annotation):
-            yield from _paths(model, f"{prefix}{name}.")
+            if model not in (*around, root):
+                yield from _paths(model, f"{prefix}{name}.", (*around, root))
 
 
 def _models_in(annotation: Any) -> Models:

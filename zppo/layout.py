@@ -1,6 +1,7 @@
 """Where a run's artifacts lie in the store."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 REPORTS = "reports"
 """Pages that `zppo report` wrote; no artifacts."""
@@ -150,3 +151,21 @@ def champions(registered_model: str) -> str:
 def champion_move(registered_model: str, number: int) -> str:
     """One entry of that history."""
     return f"{champions(registered_model)}/{number:05d}"
+
+
+def stage_at(path: str) -> str:
+    """The stage that makes the artifact at a path, where its manifest cannot be asked."""
+    place = PurePosixPath(path)
+    named = (stage for pattern, stage in _STAGES if place.match(pattern))
+    return next(named, place.parent.name if place.match(shared_stage("*/*")) else place.name)
+
+
+_STAGES = (
+    (champions("*/*"), "champion"),
+    (shared_stage("answers/*"), "answers"),
+    (StudyPaths("*").record("*"), "study-run"),
+    (StudyPaths("*").report, "study-report"),
+    (f"{RunPaths('*').checkpoints}/*", "checkpoint"),
+    ("*/answers/*", "answer"),
+)
+"""Of artifacts that lie under another name than that of their stage."""

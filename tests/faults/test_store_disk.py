@@ -9,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.faults.conftest import Finished
 from zppo.errors import StoreError
+from zppo.layout import stage_at
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 from zppo.stores.locks import exclusive
@@ -98,6 +100,13 @@ def test_every_damage_is_found_on_read_and_named(tmp_path: Path, damage: str, na
             file.unlink()
     with pytest.raises(StoreError, match=rf"{name}.*run the same command again"):
         LocalStore(tmp_path).file(PATH, "data")
+
+
+def test_every_artifact_of_a_run_lies_where_its_stage_is_looked_for(undisturbed: Finished) -> None:
+    store = LocalStore(undisturbed.home)
+    for file in undisturbed.home.rglob("manifest.json"):
+        path = file.parent.relative_to(undisturbed.home).as_posix()
+        assert stage_at(path) == store.existing(path).identity.stage
 
 
 STAGES = (

@@ -1,5 +1,7 @@
 """What is read of a run to show it and to go on with it."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from tests.homes import Home, RunPlan
 from zppo import runs
 from zppo.errors import InputError, StoreError
 from zppo.layout import RunPaths
-from zppo.runs import read_run_to_resume, status
+from zppo.runs import RUN_FILE, read_run, read_run_to_resume, status
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
 
@@ -35,6 +37,16 @@ def test_the_status_of_a_fork_shows_the_validations_that_it_shares(tmp_path: Pat
     home.run(plan)
     home.fork(plan, "fork", 5)
     assert status(tmp_path, "fork").validation == ((3, 0.25),)
+
+
+def test_a_record_with_a_setting_of_a_newer_version_is_refused_by_its_name(tmp_path: Path) -> None:
+    Home(tmp_path).run(RunPlan("a"))
+    content = json.loads((tmp_path / "a" / "run" / RUN_FILE).read_bytes()) | {"of_tomorrow": 1}
+    shutil.rmtree(tmp_path / "a" / "run")
+    with LocalStore(tmp_path).commit(RunPaths("a").manifest, identify("run", {})) as staging:
+        (staging.directory / RUN_FILE).write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=r"run\.json is of another version of zppo \(of_tomorrow: unknown"):
+        read_run(tmp_path, "a")
 
 
 def test_an_artifact_of_a_newer_version_is_refused_by_its_file_in_the_status_too(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from schemas.question import Question
 from zppo.errors import StoreError
+from zppo.stores.artifacts import readable
 
 QUESTION_SCHEMA = pa.schema(
     [
@@ -72,11 +73,11 @@ class QuestionTable:
             StoreError: The file is not there or is no table of questions.
         """
         try:
-            self._file = pq.ParquetFile(path, memory_map=True)
+            self._file, self._path = pq.ParquetFile(path, memory_map=True), path
         except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{path} is no table of questions: {error}; prepare the data again") from error
+            raise StoreError(f"{path} is no table of questions: {error}; {_again(path)}") from error
         if self._file.schema_arrow.names != QUESTION_SCHEMA.names:
-            raise StoreError(f"{path} has other columns than a table of questions; prepare the data again")
+            raise StoreError(f"{path} has other columns than a table of questions; {_again(path)}")
         metadata = self._file.metadata
         groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
         id_column = QUESTION_SCHEMA.get_field_index("id")
@@ -112,7 +113,12 @@ class QuestionTable:
         raise StoreError(f"question {id!r} is not in the prepared data; it belongs to another data set")
 
     def _row(self, group: int, row: int) -> Question:
-        return Question.model_validate(self._group(group).slice(row, 1).to_pylist()[0])
+        with readable(self._path, "prepare", Question):
+            return Question.model_validate(self._group(group).slice(row, 1).to_pylist()[0])
+
+
+def _again(path: Path) -> str:
+    return f"remove {path.parent} and run the same command again, which repeats the stage 'prepare'"
 
 
 def _groups(questions: Iterable[Question]) -> Iterator[list[Question]]:

@@ -8,15 +8,14 @@ from schemas.evaluation import Evaluation, ModelScores, Score
 from schemas.prepared import PreparedData
 from schemas.promotion import AccuracyFact, DataFact, Lineage, ModelFact, RegisteredCard
 from schemas.run import ResolvedModel
-from zppo.stores.artifacts import read_artifact
 from zppo.wiring.context import RunContext
 from zppo.wiring.licences import data_licence, model_licence
-from zppo.wiring.prepare import run_prepare
+from zppo.wiring.prepare import read_prepared, run_prepare
 
 
 def registered_card(run: RunContext, lineage: Lineage, evaluation: Evaluation) -> RegisteredCard:
     """The card of a run's best checkpoint; the same for the same run, whenever it is asked for."""
-    report = read_artifact(run.store, run_prepare(run), "report.json", PreparedData)
+    report = read_prepared(run.store, run_prepare(run))
     config = run.config
     return RegisteredCard(
         name=config.promotion.registered_model,

@@ -2,16 +2,15 @@
 
 import pyarrow.parquet as pq
 
-from schemas.prepared import PreparedData
 from schemas.promotion import Contamination
 from schemas.question import Split
-from zppo.stores.artifacts import read_artifact
 from zppo.wiring.context import RunContext
+from zppo.wiring.prepare import read_prepared
 
 
 def find_contamination(run: RunContext, prepared: str) -> Contamination:
     """Look for test questions in the other splits, whose ids are digests of their content."""
-    report = read_artifact(run.store, prepared, "report.json", PreparedData)
+    report = read_prepared(run.store, prepared)
     near = run.record.data.near_duplicates
     test = _ids(run, prepared, "test")
     learned = _ids(run, prepared, "train") | _ids(run, prepared, "validation")

@@ -62,7 +62,7 @@ def _content_of(record: RunRecord, start: Start, home: Path) -> Identity:
     evaluation = store.read(paths.evaluation)
     assert evaluation is not None, "a finished run has an evaluation"
     (data,) = [each.fingerprint for each in evaluation.identity.parents if each.stage == "prepare"]
-    inputs = read_prepared(store.file(shared("prepare", data), "report.json")).inputs
+    inputs = read_prepared(store, shared("prepare", data)).inputs
     content = _content(record.recipe.model_copy(update={"data": record.data}), inputs, start)
     return content.model_copy(update={"method_version": evaluation.identity.method_version})
 

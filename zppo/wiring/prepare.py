@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from schemas.prepared import PreparedData
 from schemas.question import Split
@@ -11,7 +10,9 @@ from zppo.layout import shared
 from zppo.progress import LINE_SECONDS
 from zppo.rendering import templates_digest
 from zppo.stages.prepare import prepare
+from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import fingerprint, identify
+from zppo.stores.local import LocalStore
 from zppo.wiring.context import RunContext
 from zppo.wiring.grader import gradability, judges_free_form
 
@@ -23,9 +24,9 @@ def run_prepare(run: RunContext) -> str:
     return run.once("prepare", _prepare)
 
 
-def read_prepared(path: Path) -> PreparedData:
+def read_prepared(store: LocalStore, path: str) -> PreparedData:
     """The report of a prepared data set."""
-    return PreparedData.model_validate_json(path.read_bytes())
+    return read_artifact(store, path, "report.json", PreparedData)
 
 
 def _prepare(run: RunContext) -> str:
@@ -57,7 +58,7 @@ def _prepare(run: RunContext) -> str:
             )
         run.progress.say(f"prepare     {_counts(report)}")
     else:
-        run.progress.say(f"prepare     {_counts(read_prepared(run.store.file(path, 'report.json')))}, reused")
+        run.progress.say(f"prepare     {_counts(read_prepared(run.store, path))}, reused")
     return path
 
 

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,6 +60,17 @@ def test_what_is_not_in_the_table_is_an_error(tmp_path: Path) -> None:
     for position in (-1, 1):
         with pytest.raises(IndexError):
             opened[position]
+
+
+def test_a_question_of_a_newer_version_is_an_error_that_names_file_and_stage(tmp_path: Path) -> None:
+    path = tmp_path / "q.parquet"
+    write_questions(path, [Question(id="b", source="s", text="t", answer="1")])
+    rows = pq.read_table(path, schema=QUESTION_SCHEMA).to_pylist()
+    newer = pa.Table.from_pylist([row | {"schema_version": 99} for row in rows], QUESTION_SCHEMA)
+    pq.write_table(newer, path)
+    for read in (lambda: QuestionTable(path).by_id("b"), lambda: list(read_questions(path))):
+        with pytest.raises(StoreError, match=r"q\.parquet: .*newer program.*the stage 'prepare'"):
+            read()
 
 
 def test_a_file_that_is_no_table_is_an_error_that_names_it(tmp_path: Path) -> None:
