@@ -244,9 +244,9 @@ TRACKED = (
 
 
 def _logged(run: str, artifacts: Path) -> list[tuple[str, str]]:
-    """Files that a run keeps in MLflow, by their places in it."""
+    """Files that a run keeps in MLflow, by their places in it; MLflow itself lists no unfinished uploads."""
     return [
         (f"artifact of run {run} {file.relative_to(artifacts)}", content(file))
         for file in sorted(artifacts.rglob("*"))
-        if file.is_file() and _is_promised(file)
+        if file.is_file() and _is_promised(file) and not file.name.startswith(".artifact.uploading.")
     ]

@@ -1,6 +1,7 @@
 """The journal of questions that a teacher has answered, by which asking it resumes."""
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -60,6 +61,12 @@ class Journal:
                         f"{error.errors()[0]['msg']}; remove the file to ask the teacher again"
                     ) from None
                 place += len(line)
+
+
+def discard(directory: Path) -> None:
+    """Remove a journal whose artifact is committed, perhaps by a process that was killed right after."""
+    if directory.exists():
+        shutil.rmtree(directory)
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -25,6 +25,8 @@ _PREFIX = "zppo."
 _FILES = "zppo.files_sha256"
 _CARD = "zppo.card_sha256"
 _CARD_FOLDER = "model-card"
+_UNFINISHED_UPLOAD = ".artifact.uploading."
+"""MLflow reserves names that begin so."""
 CARD_FILE = "card.json"
 _TAG_CHARACTERS = 5000
 """As many as MLflow keeps of a tag."""
@@ -151,7 +153,7 @@ class ModelRegistry:
             directory = Path(unquote(location.path))
         else:
             directory = self._download(version)
-        found = files_digest(sorted(directory.glob("*"))) if directory.is_dir() else "no directory"
+        found = files_digest(model_files(directory)) if directory.is_dir() else "no directory"
         if found != version.files_sha256:
             raise StoreError(
                 f"{version.reference} in {directory} is damaged: expected SHA-256 {version.files_sha256}, "
@@ -212,7 +214,7 @@ class ModelRegistry:
     def _download(self, version: RegisteredVersion) -> Path:
         parent = self._downloads / version.model / str(version.version)
         directory = parent / version.source.rstrip("/").rsplit("/", 1)[-1]
-        if not directory.is_dir() or files_digest(sorted(directory.glob("*"))) != version.files_sha256:
+        if not directory.is_dir() or files_digest(model_files(directory)) != version.files_sha256:
             parent.mkdir(parents=True, exist_ok=True)
             with explained(f"downloading {version.reference}"):
                 self._fetch(version.source, parent)
@@ -223,6 +225,11 @@ class ModelRegistry:
         from mlflow.artifacts import download_artifacts
 
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=self._uri))
+
+
+def model_files(directory: Path) -> list[Path]:
+    """The files in the directory of a version, without what MLflow keeps of an upload that was killed."""
+    return sorted(file for file in directory.iterdir() if not file.name.startswith(_UNFINISHED_UPLOAD))
 
 
 def files_digest(files: Sequence[Path]) -> str:

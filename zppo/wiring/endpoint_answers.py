@@ -1,6 +1,5 @@
 """A teacher behind an endpoint on the held-out questions: each is asked once, and what it answers is kept."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from schemas.question import Question
 from zppo.layout import partial, shared
 from zppo.rendering import load_templates, templates_digest
 from zppo.stages.evaluate import pooled_answers
+from zppo.stages.journal import discard
 from zppo.stages.precompute import Precomputation, ask
 from zppo.stores.answers import ANSWERS, read_answers, write_answers
 from zppo.stores.identity import fingerprint, identify
@@ -54,11 +54,11 @@ class EndpointExaminee:
         """
         store, identity = self._run.store, self._identity(prepared)
         path = shared("answers", fingerprint(identity))
+        unfinished = store.home / partial("answers", fingerprint(identity))
         if store.find(path, identity) is None:
-            unfinished = store.home / partial("answers", fingerprint(identity))
             with store.commit(path, identity) as staging:
                 write_answers(staging.directory / ANSWERS, self._ask(questions, unfinished))
-            shutil.rmtree(unfinished)
+        discard(unfinished)
         return read_answers(store.file(path, ANSWERS))
 
     def _identity(self, prepared: str) -> Identity:

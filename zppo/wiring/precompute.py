@@ -1,6 +1,5 @@
 """The precompute stage of a run: the teacher's responses, drawn ahead of training."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +23,7 @@ from zppo.layout import partial, shared
 from zppo.rendering import templates_digest
 from zppo.sampling import training_decoding
 from zppo.stages.evaluate import Examinee, examine
+from zppo.stages.journal import discard
 from zppo.stages.precompute import REPORT, SPEND, Precomputation, only_hard, precompute
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.files import sha256
@@ -64,8 +64,8 @@ def _precompute(run: RunContext) -> str:
     prepared = run_prepare(run)
     identity = identify("precompute", pool_inputs(run, config), [run.committed(prepared)])
     path = shared("precompute", fingerprint(identity))
+    unfinished = run.store.home / partial("precompute", fingerprint(identity))
     if run.store.find(path, identity) is None:
-        unfinished = run.store.home / partial("precompute", fingerprint(identity))
         with _job(run, method, config, unfinished) as job:
             questions = _questions_to_ask(run, prepared, config)
             with (
@@ -75,9 +75,9 @@ def _precompute(run: RunContext) -> str:
                 precompute(
                     questions, job, unfinished, staging.directory, lambda done, _: advance(done, _spend(run))
                 )
-        shutil.rmtree(unfinished)
         if run.teacher is not None and not works_in_rounds(run.config):
             run.teacher.unload()
+    discard(unfinished)
     pool = read_artifact(run.store, path, REPORT, TeacherPool)
     _say(run, pool)
     if isinstance(method, Hint) and not pool.hints:

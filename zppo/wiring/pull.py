@@ -15,7 +15,7 @@ from schemas.promotion import RegisteredCard
 from zppo.core.modelcard import UNKNOWN, model_card
 from zppo.errors import InputError, StoreError
 from zppo.stores.files import DiskErrors, Operations
-from zppo.tracking.registry import ModelRegistry, RegisteredVersion, files_digest
+from zppo.tracking.registry import ModelRegistry, RegisteredVersion, files_digest, model_files
 from zppo.wiring.registry import open_registry
 from zppo.wiring.rollback import as_reference
 
@@ -51,7 +51,7 @@ def pull(runtime: Runtime, version: str, model: str, to: Path) -> Pulled:
     check_empty(to)
     registry = open_registry(runtime)
     found = registry.resolve(as_reference(version, model), model)
-    files = sorted(path for path in registry.directory(found).iterdir() if path.is_file())
+    files = [path for path in model_files(registry.directory(found)) if path.is_file()]
     _check_loadable(found, [file.name for file in files])
     with _revealed(to) as directory:
         for file in files:

@@ -8,7 +8,7 @@ from schemas.promotion import Lineage
 from zppo.errors import InputError, StoreError
 from zppo.ports import TrackedRun
 from zppo.tracking.mlflow import MlflowTracker
-from zppo.tracking.registry import ModelRegistry, RegisteredVersion
+from zppo.tracking.registry import ModelRegistry, RegisteredVersion, model_files
 
 LINEAGE = Lineage(
     run="a", round=80, student="pocket/student@sha256:0", run_fingerprint="1" * 64,
@@ -124,6 +124,15 @@ def test_tags_are_set_once_and_cut_to_what_the_registry_keeps(
         registry.tag(version, {"decision.reason": "x" * 6000})
         version = registry.resolve(version.reference, model)
     assert version.tags["zppo.decision.reason"] == "x" * 5000
+
+
+def test_what_a_killed_upload_left_does_no_harm_to_a_version(
+    registry: ModelRegistry, model: str, run_id: str, tmp_path: Path
+) -> None:
+    version = registry.register(model, _files(tmp_path), LINEAGE, run_id)
+    left = registry.directory(version) / ".artifact.uploading.abc"
+    left.write_bytes(b"half of a file")
+    assert left not in model_files(registry.directory(version))
 
 
 def test_a_damaged_version_is_refused(
