@@ -152,4 +152,5 @@ def test_a_run_that_was_killed_and_retried_ends_as_one_that_was_not(
 
 
 def test_no_task_of_the_killed_try_is_left_running(retried: Retried) -> None:
-    assert {state for _, state in task_runs(retried.home)} == {"COMPLETED", "CRASHED"}
+    # The kill may come between two tasks, or before the server heard of one.
+    assert {state for _, state in task_runs(retried.home)} - {"CRASHED"} == {"COMPLETED"}
