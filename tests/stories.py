@@ -34,7 +34,8 @@ from zppo.methods.choose import choose_method
 from zppo.recipes import load_recipe
 from zppo.runs import DECISION, EVALUATION, RUN_FILE
 from zppo.stages.precompute import REPORT as POOL_REPORT
-from zppo.stages.train import REPORT, TIMINGS, VALIDATION
+from zppo.stages.timings import write_timings
+from zppo.stages.train import REPORT, VALIDATION
 from zppo.stores.clipping import CLIPPED, write_clipped
 from zppo.stores.files import Operations
 from zppo.stores.identity import fingerprint, identify
@@ -160,7 +161,7 @@ class Story:
         timings = RoundTimings(round=index, seconds=seconds)
         with self.store.commit(self.paths.update(index), identify("update", {"round": index}, [])) as staging:
             (staging.directory / REPORT).write_text(report.model_dump_json())
-            (staging.directory / TIMINGS).write_text(timings.model_dump_json())
+            write_timings(staging.directory, timings)
             if index != WITHOUT_CLIPPED:
                 write_clipped(staging.directory / CLIPPED, [_clipped(round_)])
 
