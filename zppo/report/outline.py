@@ -71,16 +71,27 @@ def read_outline(store: LocalStore, paths: RunPaths, index: int) -> RoundOutline
 
 
 def read_weightless(store: LocalStore, paths: RunPaths, index: int) -> Round:
-    """A committed round whose rollouts have their rewards, but neither text nor tokens."""
+    """A committed round with the rewards of its rollouts, without texts and tokens, the prompts' included."""
     columns = ["group", "index", "outcome", "stop", "reward"]
     table = pq.read_table(store.file(paths.collect(index), ROLLOUTS), columns=columns)
     rollouts: dict[str, list[Rollout]] = defaultdict(list)
     for row in table.to_pylist():
         if row["reward"] is not None:
             group = row.pop("group")
-            rollouts[group].append(Rollout(text="", token_ids=(), logprobs=(), answer=None, **row))
+            # Thousands a round, each of a committed file: not worth validating.
+            rollouts[group].append(
+                Rollout.model_construct(text="", token_ids=(), logprobs=(), answer=None, **row)
+            )
     content = json.loads(store.file(paths.collect(index), ROUND).read_bytes())
-    groups = [group | {"rollouts": rollouts[group["id"]], "failures": ()} for group in content["groups"]]
+    groups = [
+        group
+        | {
+            "prompt": {"kind": group["prompt"]["kind"], "text": "", "token_ids": ()},
+            "rollouts": rollouts[group["id"]],
+            "failures": (),
+        }
+        for group in content["groups"]
+    ]
     return Round.model_validate(content | {"groups": groups})
 
 
