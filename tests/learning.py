@@ -1,14 +1,19 @@
 """Training rows with random tokens, and learners of tiny models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 from transformers import PreTrainedModel
 
-from schemas.config.learner import TorchLearnerConfig
-from tests.tiny import VOCABULARY, tiny_model, tiny_tokenizer
+from schemas.config.learner import FsdpLearnerConfig, TorchLearnerConfig
+from schemas.config.models import ModelConfig
+from tests.tiny import VOCABULARY, save_checkpoint, tiny_model, tiny_tokenizer
 from zppo.core.objective import ClipBounds
+from zppo.learners.fsdp.job import Source, Work
+from zppo.learners.fsdp.learner import FsdpLearner
 from zppo.learners.objectives import DistillationObjective, PolicyObjective
 from zppo.learners.torch import TorchLearner
 from zppo.ports import DistillationRow, PolicyRow
@@ -77,6 +82,33 @@ def tiny_distiller(
     """A learner that follows a teacher: a Llama of other weights unless one is given."""
     objective = DistillationObjective(teacher or tiny_model("llama", seed=7))
     return TorchLearner(model or tiny_model("llama"), tiny_tokenizer(), _config(settings), objective)
+
+
+@contextmanager
+def tiny_fsdp(
+    directory: Path,
+    processes: int = 2,
+    model: PreTrainedModel | None = None,
+    distils: bool = False,
+    **settings: object,
+) -> Iterator[FsdpLearner]:
+    """The same learner of a tiny Llama, or distiller, in processes; `directory` is its own."""
+    teacher = directory / "teacher"
+    save_checkpoint(directory / "student")
+    save_checkpoint(teacher)
+    tiny_model("llama", seed=7).save_pretrained(teacher)
+    work = Work(
+        student=Source(config=ModelConfig(model="student"), directory=directory / "student"),
+        config=FsdpLearnerConfig.model_validate(
+            {"processes": processes, "learning_rate": 1e-2, **settings, "type": "fsdp"}
+        ),
+        temperature=1.0,
+        bounds=None if distils else ClipBounds(),
+        teacher=Source(config=ModelConfig(model="teacher"), directory=teacher) if distils else None,
+        threads=1,
+    )
+    with closing(FsdpLearner(model or tiny_model("llama"), tiny_tokenizer(), work, directory)) as learner:
+        yield learner
 
 
 def _config(settings: Mapping[str, object]) -> TorchLearnerConfig:

@@ -1,8 +1,8 @@
 """The optimizer and how the update is computed."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.base import Config, Fraction
 
@@ -65,4 +65,26 @@ class TorchLearnerConfig(AdamWConfig):
         return self
 
 
-LearnerConfig = TorchLearnerConfig
+class FsdpLearnerConfig(AdamWConfig):
+    """AdamW in several processes, each with a shard of every weight and of its moments (FSDP2).
+
+    Checkpoints are those of the `torch` learner, so that a run can be forked from one to the other, or to
+    another number of processes. The number is part of the recipe, since the sums of a gradient round
+    otherwise with it. Neither adapters nor `torch.compile`.
+    """
+
+    type: Literal["fsdp"] = "fsdp"
+    processes: int = Field(ge=1)
+    """On GPUs one each, the first ones of the machine; on the CPU they share its cores."""
+
+
+def _torch_by_default(value: object) -> object:
+    """`learner: {learning_rate: 1e-5}` need not name the type."""
+    return {"type": "torch", **value} if isinstance(value, dict) else value
+
+
+LearnerConfig = Annotated[
+    TorchLearnerConfig | FsdpLearnerConfig,
+    Field(discriminator="type"),
+    BeforeValidator(_torch_by_default),
+]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from schemas.config.learner import FsdpLearnerConfig, TorchLearnerConfig
 from schemas.config.method import WithTeacher
 from schemas.config.run import RunConfig
 from schemas.config.teacher import EndpointTeacher, ModelTeacher
@@ -21,8 +22,14 @@ def notes(config: RunConfig, student: ModelShape | None, teacher: ModelShape | N
             f"The shape of {config.teacher.model.model} is not known without the network: the teacher's "
             "memory and compute are left out."
         )
-    if config.learner.lora is not None:
+    if isinstance(config.learner, TorchLearnerConfig) and config.learner.lora is not None:
         yield "learner.lora: gradients and optimizer are those of the adapters, far less than shown."
+    if isinstance(config.learner, FsdpLearnerConfig):
+        yield (
+            f"learner.processes {config.learner.processes}: each holds its part of weights, gradients and "
+            "optimizer, and activations and logits of its own; the training process holds the weights once "
+            "more, for the sampler."
+        )
     if tokens.train_questions(config.data) is None:
         yield (
             "The recipe does not say how many training questions the data has: one pass of the rounds, "

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
@@ -14,6 +15,7 @@ from zppo.engines.transformers import TransformersEngine
 from zppo.models.chat import ChatTokenizer
 from zppo.models.loading import (
     ModelReference,
+    checkpoint_directory,
     digest,
     load_model,
     load_tokenizer,
@@ -67,6 +69,11 @@ class LoadedModel:
             return ModelReference(name, directory=version_directory(name, model, self._runtime))
         pinned = {"model": name, "revision": self.resolved.revision}
         return resolve(self.config.model_copy(update=pinned))
+
+    @property
+    def directory(self) -> Path:
+        """The checkpoint's files."""
+        return checkpoint_directory(self._reference, self.config.trust_remote_code)
 
     @cached_property
     def tokenizer(self) -> ChatTokenizer:

@@ -5,20 +5,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from schemas.config.method import PolicyGradient
 from schemas.config.teacher import EndpointTeacher
 from schemas.question import Question
 from schemas.report import RoundTimings, StepReport, ValidationReport
 from schemas.rollout import Verdict
 from schemas.spend import EndpointSpend
 from zppo.beside import Behind, Threads, threads
-from zppo.core.objective import ClipBounds
 from zppo.data.order import round_positions, sample_positions
 from zppo.data.table import QuestionTable, read_questions
 from zppo.errors import StoreError
-from zppo.learners.objectives import DistillationObjective, Objective, PolicyObjective
-from zppo.learners.torch import TorchLearner
-from zppo.learners.turns import TurnTakingLearner
 from zppo.methods.base import Collector
 from zppo.phases import Phases
 from zppo.ports import Learner
@@ -27,6 +22,7 @@ from zppo.stages.train import Trainer, Training, read_reports
 from zppo.stores.rounds import read_verdicts
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.wiring.context import RunContext
+from zppo.wiring.learner import open_learner
 from zppo.wiring.models import use_threads
 from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
@@ -60,6 +56,7 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
         run.watchdog.during(place),
         Behind("tracking") as behind,
         _beside(run) as beside,
+        open_learner(run) as learner,
     ):
 
         def observe(report: StepReport, timings: RoundTimings) -> None:
@@ -67,7 +64,7 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
             behind.do(partial(deliver_round, run, tracker, report, timings))
             advance(report.round, _note(report))
 
-        training = _training(run, prepared, pool, place)
+        training = _training(run, learner, prepared, pool, place)
         collector = replace(training.collector, beside=beside)
         yield Trainer(replace(training, collector=collector, observe=observe, settle=behind.settle))
     run.student.unload()
@@ -103,7 +100,8 @@ def _rebuild(run: RunContext, index: int, prepared: str) -> None:
         return
     parent = run.as_parent()
     run.progress.say(f"train       computes the committed updates before round {index + 1} again")
-    Trainer(_training(parent, prepared, "", _Place(index))).rebuild(index)
+    with open_learner(parent) as learner:
+        Trainer(_training(parent, learner, prepared, "", _Place(index))).rebuild(index)
     parent.student.unload()
     if parent.teacher is not None:
         parent.teacher.unload()
@@ -114,7 +112,7 @@ def best_checkpoint(run: RunContext) -> int:
     return run.checkpoints.best(read_reports(run.store, run.paths))
 
 
-def _training(run: RunContext, prepared: str, pool: str, place: _Place) -> Training:
+def _training(run: RunContext, learner: Learner, prepared: str, pool: str, place: _Place) -> Training:
     config = run.config
     questions = run.questions(prepared, "train")
     use_threads(run.student.module, run.runtime.threads)
@@ -149,7 +147,7 @@ def _training(run: RunContext, prepared: str, pool: str, place: _Place) -> Train
         seed=config.seed,
         drift_limit=config.sampler_drift_limit,
         collector=_collector(run, pool, questions, place.phases),
-        learner=_learner(run),
+        learner=learner,
         checkpoints=run.checkpoints,
         phases=place.phases,
         importance_cap=config.learner.importance_cap,
@@ -198,27 +196,6 @@ def _collector(run: RunContext, pool: str, questions: QuestionTable, phases: Pha
         question=questions.by_id,
         phase=phases.phase,
     )
-
-
-def _learner(run: RunContext) -> Learner:
-    temperature = run.config.sampling.temperature
-    learner = TorchLearner(
-        run.student.module,
-        run.student.tokenizer.tokenizer,
-        run.config.learner,
-        _objective(run, temperature),
-        temperature,
-    )
-    return TurnTakingLearner(learner, run.student.rest) if run.student.shares_its_gpu else learner
-
-
-def _objective(run: RunContext, temperature: float) -> Objective:
-    """What the updates of the recipe's method minimise."""
-    method = run.config.method
-    if isinstance(method, PolicyGradient):
-        return PolicyObjective(ClipBounds(method.clip_low, method.clip_high, method.dual_clip), temperature)
-    assert run.teacher is not None, "the recipe's check demands a teacher model for distillation"
-    return DistillationObjective(run.teacher.module)
 
 
 def _note(report: StepReport) -> str:

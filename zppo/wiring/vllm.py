@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Literal
@@ -19,11 +20,12 @@ from zppo.engines.vllm.engine import VllmEngine
 from zppo.engines.vllm.launch import Launch
 from zppo.engines.vllm.replica import Terms
 from zppo.engines.vllm.servers import GivenServer, ManagedServer, Server
+from zppo.engines.vllm.transfer import NcclWire, Wire
 from zppo.engines.vllm.weights import Weights
 from zppo.models.chat import ChatTokenizer
 from zppo.models.loading import ModelReference, checkpoint_directory, checkpoint_files, pick_device
 from zppo.models.vocabulary import logits_width
-from zppo.stores.locks import locked_directory
+from zppo.wiring.scratch import scratch
 
 ServedRole = Literal["student", "teacher"]
 
@@ -50,7 +52,7 @@ class Served:
         self._on_gpu = pick_device(runtime.device).type != "cpu"
         self._stack = ExitStack()
         directory = checkpoint_directory(reference, model.trust_remote_code)
-        self._scratch = self._stack.enter_context(_scratch(_scratch_root(self.servers, runtime)))
+        self._scratch = self._stack.enter_context(scratch(_scratch_root(self.servers, runtime)))
         checkpoint = servable(directory, self._scratch)
         self._weights = Weights(checkpoint, resolved.reference, resolved.digest, self._scratch)
         eos_ids, window = read_ending(directory, tokenizer, model.trust_remote_code)
@@ -62,6 +64,8 @@ class Served:
             silence_seconds=self.servers.silence_seconds,
             restarts=self.servers.restarts,
             colocated=self.colocated,
+            wire=_wire(self.servers, runtime),
+            workers=_workers(self.servers),
         )
         servers = _servers(checkpoint, model, engine, self.servers, runtime, role)
         self.engine = VllmEngine(tokenizer, servers, self._weights, terms)
@@ -138,18 +142,18 @@ def _servers(
     ]
 
 
+def _wire(servers: VllmServers, runtime: Runtime) -> Callable[[], Wire] | None:
+    """What makes this process's end of a transfer past the disk, where the machine says so."""
+    if isinstance(servers, GivenServers) or servers.weight_sync == "disk":
+        return None
+    return partial(NcclWire, pick_device(runtime.device))
+
+
+def _workers(servers: VllmServers) -> int:
+    """Processes of each server, as far as they are known."""
+    return 1 if isinstance(servers, GivenServers) else max(1, len(servers.devices) // servers.replicas)
+
+
 def _scratch_root(servers: VllmServers, runtime: Runtime) -> Path:
     given = servers.weights if isinstance(servers, GivenServers) else None
     return (given or runtime.home / "tmp").absolute()
-
-
-@contextmanager
-def _scratch(root: Path) -> Iterator[Path]:
-    """A directory of this process's own; below a home, one that outlives it is swept by the store."""
-    root.mkdir(parents=True, exist_ok=True)
-    directory, descriptor = locked_directory(root)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory)
-        os.close(descriptor)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.learning import group_rows
-from zppo.learners.batching import collate, micro_batches
+from zppo.learners.batching import collate, micro_batches, turns
 from zppo.learners.packing import Pack, Sharing
 from zppo.ports import PolicyRow
 
@@ -28,6 +28,29 @@ def test_every_row_stands_in_one_micro_batch_within_the_limit_or_alone(
     assert all([rows[place] for place in pack.places] == [*pack.rows] for batch in batches for pack in batch)
     for batch in batches:
         assert collate(batch, CPU).input_ids_BL.numel() <= max_tokens or len(batch) == 1
+
+
+@given(row_lists, st.integers(1, 120), sharings, st.integers(1, 9))
+def test_every_row_is_dealt_to_one_process_and_nobody_waits_for_another_that_has_several_packs(
+    rows: list[PolicyRow], max_tokens: int, sharing: Sharing | None, processes: int
+) -> None:
+    dealt = turns(rows, max_tokens, sharing, processes)
+    assert all(len(turn) == processes for turn in dealt)
+    batches = [batch for turn in dealt for batch in turn if batch is not None]
+    assert sorted(place for batch in batches for pack in batch for place in pack.places) == [
+        *range(len(rows))
+    ]
+    assert all(collate(batch, CPU).input_ids_BL.numel() <= max_tokens or len(batch) == 1 for batch in batches)
+    hands = [[pack for turn in dealt for pack in turn[process] or ()] for process in range(processes)]
+    assert max(map(len, hands)) - min(map(len, hands)) <= 1
+
+
+@given(row_lists, st.integers(1, 120), sharings)
+def test_turns_of_one_process_are_the_micro_batches(
+    rows: list[PolicyRow], max_tokens: int, sharing: Sharing | None
+) -> None:
+    dealt = turns(rows, max_tokens, sharing, 1)
+    assert [turn[0] for turn in dealt] == micro_batches(rows, max_tokens, sharing)
 
 
 @given(row_lists, sharings, st.randoms(use_true_random=False))
