@@ -33,6 +33,9 @@ class ManagedServers(_Servers):
     None: the learner's device, or the CPU."""
     colocated: bool = False
     """On the learner's GPU: the servers sleep while the learner works."""
+    weight_sync: Literal["disk", "nccl"] = "disk"
+    """How new weights get there: as files on disk, which works everywhere, or from the learner's GPU to those
+    of the servers (`devices`) over NCCL. The second has not run on GPUs yet."""
     cpu_cache_gib: int = Field(default=2, ge=1)
     """Key-value cache of a server on the CPU."""
     arguments: tuple[str, ...] = ()
@@ -46,6 +49,11 @@ class ManagedServers(_Servers):
             )
         if self.colocated and self.devices:
             raise ValueError("colocated servers are on the learner's device: leave devices out")
+        if self.weight_sync == "nccl" and not self.devices:
+            raise ValueError(
+                "weight_sync is nccl, which needs GPUs that are not the learner's: name them in devices, or "
+                "set weight_sync to disk"
+            )
         return self
 
 

@@ -17,6 +17,12 @@ from typing import Any
 
 EOS, VOCABULARY = 1, 40
 LOGPROB = -0.5
+TRANSFER = (
+    "/init_weight_transfer_engine",
+    "/start_weight_update",
+    "/update_weights",
+    "/finish_weight_update",
+)
 Fault = Callable[[dict[str, Any], int], str | None]
 """What is wrong with the answer to a completion request, given its body and how many there were before."""
 
@@ -51,6 +57,8 @@ class FakeVllm(ThreadingHTTPServer):
         """Completion requests."""
         self.loaded: list[str] = []
         """Directories that weights were loaded from."""
+        self.transferred: list[tuple[str, Any]] = []
+        """Calls about weights that do not come from a disk."""
         self.answered: Counter[tuple[tuple[int, ...], int]] = Counter()
         """Good answers to each prompt and seed."""
         self.tokens = 0
@@ -122,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/update_weight_version":
             fake.weights = body["new_version"]
             return self._json({"success": True})
+        if path in TRANSFER:
+            fake.transferred.append((path, body))
         return self._json({})
 
     def _complete(self, body: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from schemas.config.run import Runtime
 from tests.vllm.test_agreement import assert_greedy_is_equal, chains, largest_difference, plain
 from tests.vllm_servers import PYTHON, served
 from zppo.engines.transformers import TransformersEngine
+from zppo.engines.vllm.weights import Weights
 from zppo.models.loading import load_model, load_tokenizer, resolve
 
 pytestmark = pytest.mark.gpu
@@ -47,3 +48,27 @@ def test_a_server_asleep_frees_the_gpu_and_wakes_up_with_the_current_weights(poc
         for parameter in module.parameters():
             parameter.mul_(1.03)
     assert_greedy_is_equal(engine, transformers)
+
+
+def test_weights_go_to_a_server_on_another_gpu_past_the_disk(tmp_path, monkeypatch):
+    if torch.cuda.device_count() < 2 or not PYTHON.is_file():
+        pytest.skip("needs two CUDA devices and make vllm-env VLLM_BUILD=cuda")
+    monkeypatch.setattr(Weights, "directory", refuse)
+    config = ModelConfig(model="pocket/student")
+    module = load_model(config, resolve(config), torch.device("cuda:0"))
+    transformers = TransformersEngine(
+        module, load_tokenizer(config, resolve(config)), TransformersEngineConfig()
+    )
+    student = ManagedServers(python=PYTHON, devices=(1,), weight_sync="nccl")
+    runtime = Runtime.model_validate({"home": tmp_path, "device": "cuda:0", "vllm": {"student": student}})
+    with served("pocket/student", runtime, gpu_memory_fraction=0.3) as model:
+        model.follow(module)
+        for _ in range(3):
+            assert_greedy_is_equal(model.engine, transformers)
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    parameter.mul_(1.03)
+
+
+def refuse(weights):
+    raise AssertionError("weights on the disk")

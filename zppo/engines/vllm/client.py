@@ -5,13 +5,14 @@ https://docs.vllm.ai/en/latest/ for all of them.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
+from torch import Tensor
 
 from schemas.config.models import DecodingConfig
 from zppo.engines.vllm.answers import Drawn, read_completion
@@ -120,10 +121,46 @@ class VllmClient:
             return None
 
     async def load_weights(self, directory: Path, name: str) -> None:
-        """Read weights from safetensors on its disk; forget what it computed with others; name them last."""
+        """Read weights from safetensors on its disk, and take their name."""
         await self._call("reload_weights", weights_path=str(directory))
+        await self.take_name(name)
+
+    async def take_name(self, name: str) -> None:
+        """With new weights: forget what was computed with others; name them last."""
         await self.reset_prefix_cache()
         await self._send("POST", "/update_weight_version", {"new_version": name})
+
+    async def join_transfer(self, identity: str, size: int) -> None:
+        """Have its workers join an NCCL communicator as ranks 1 to `size` - 1; returns when all have joined.
+
+        Args:
+            identity: Of the communicator, in base64.
+            size: With this process, which is rank 0.
+        """
+        info: dict[str, JsonValue] = {
+            "rank_offset": 1,
+            "world_size": size,
+            "nccl_unique_id_b64": identity,
+            "packed": False,
+        }
+        await self._send("POST", "/init_weight_transfer_engine", {"init_info": info})
+
+    async def start_update(self) -> None:
+        """Get ready for new weights."""
+        await self._send("POST", "/start_weight_update")
+
+    async def receive(self, weights: Mapping[str, Tensor]) -> None:
+        """Take tensors from rank 0, in this order; returns when they have arrived."""
+        info: dict[str, JsonValue] = {
+            "names": [*weights],
+            "dtype_names": [str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()],
+            "shapes": [list(tensor.shape) for tensor in weights.values()],
+        }
+        await self._send("POST", "/update_weights", {"update_info": info})
+
+    async def finish_update(self) -> None:
+        """Make the new weights ready for use."""
+        await self._send("POST", "/finish_weight_update")
 
     async def reset_prefix_cache(self) -> None:
         """Forget the keys and values of earlier prompts, which belong to the weights of that time."""

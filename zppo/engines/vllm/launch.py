@@ -42,6 +42,7 @@ class Launch:
             *([] if engine.max_model_len is None else ["--max-model-len", str(engine.max_model_len)]),
             *(["--trust-remote-code"] if self.trust_remote_code else []),
             *(_ON_CPU if self._on_cpu else self._on_gpu(devices)),
+            *(_OVER_NCCL if self.servers.weight_sync == "nccl" else []),
             *(["--enable-sleep-mode"] if self.servers.colocated and not self._on_cpu else []),
             "--disable-uvicorn-access-log",
             *self.servers.arguments,
@@ -86,5 +87,6 @@ class Launch:
         ]
 
 
+_OVER_NCCL = ("--weight-transfer-config", '{"backend": "nccl"}')
 _ON_CPU = ("--enforce-eager", "--block-size", "32")
 """Blocks of 32 tokens, so that short prompts are shared too."""

@@ -15,6 +15,7 @@ from zppo.engines.vllm.answers import Drawn
 from zppo.engines.vllm.client import UNNAMED, ServedModel, VllmClient
 from zppo.engines.vllm.faults import ServerFault, ServerRefusal
 from zppo.engines.vllm.servers import Server
+from zppo.engines.vllm.transfer import Transfer, Wire
 from zppo.engines.vllm.weights import Weights
 from zppo.errors import EngineError, InputError
 
@@ -56,6 +57,10 @@ class Terms:
     silence_seconds: float
     restarts: int
     colocated: bool = False
+    wire: Callable[[], Wire] | None = None
+    """Makes this process's end of a transfer past the disk; None: new weights go over the disk."""
+    workers: int = 1
+    """Processes of each server."""
 
 
 class Replica:
@@ -68,6 +73,9 @@ class Replica:
         self._terms = terms
         self._drawn = 0
         self._asleep = False
+        self._transfer = (
+            Transfer(terms.wire, terms.workers, terms.silence_seconds) if terms.wire is not None else None
+        )
 
     async def answer(self, jobs: Sequence[Job], decoding: DecodingConfig) -> None:
         """Draw every response, whatever happens to the server, within the set number of restarts.
@@ -84,8 +92,7 @@ class Replica:
             except (ServerFault, ServerRefusal) as problem:
                 if attempt + 1 == attempts or isinstance(problem, ServerRefusal):
                     raise EngineError(self._explained(problem, jobs, attempt + 1)) from problem
-                self._server.stop()
-                self._asleep = False
+                self._stop()
             else:
                 return
 
@@ -100,11 +107,17 @@ class Replica:
                     await client.sleep()
                 self._asleep = True
             except (ServerFault, ServerRefusal):
-                self._server.stop()
+                self._stop()
 
     def close(self) -> None:
         """Stop the server, if it is this process's."""
+        self._stop()
+
+    def _stop(self) -> None:
         self._server.stop()
+        self._asleep = False
+        if self._transfer is not None:
+            self._transfer.forget()
 
     @asynccontextmanager
     async def _prepared(self) -> AsyncIterator[tuple[VllmClient, ServedModel]]:
@@ -143,7 +156,12 @@ class Replica:
                 f"weights, but must hold those of {weights.origins[0]!r}; start it with these, or, where a "
                 "run trains them, with VLLM_SERVER_DEV_MODE=1 in its environment"
             )
-        await client.load_weights(weights.directory(), weights.name)
+        tensors = weights.tensors() if self._transfer is not None else None
+        if self._transfer is None or tensors is None:
+            await client.load_weights(weights.directory(), weights.name)
+        else:
+            await self._transfer.bring(client, tensors)
+            await client.take_name(weights.name)
 
     async def _draw(
         self, client: VllmClient, model: ServedModel, jobs: Sequence[Job], decoding: DecodingConfig

@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 
 import torch
-from torch import nn
+from safetensors import safe_open
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from zppo.models.adapters import save_merged
+from zppo.errors import EngineError
+from zppo.models.adapters import merged_weights, save_merged
 
 
 class Weights:
@@ -65,11 +67,41 @@ class Weights:
             self._written = directory
         return directory
 
+    def tensors(self) -> dict[str, Tensor] | None:
+        """The weights of the last look under the checkpoint's names; None where a checkpoint holds them.
+
+        Raises:
+            EngineError: The module names them otherwise.
+        """
+        if self._module is None or self.name == self.digest:
+            return None
+        weights = _untied(merged_weights(self._module))
+        if unknown := weights.keys() - self._names():
+            raise EngineError(
+                f"the checkpoint has no tensor named {min(unknown)!r}, so that a server would not know it: "
+                "set weight_sync to disk in the machine file"
+            )
+        return weights
+
+    def _names(self) -> set[str]:
+        """Of the checkpoint's tensors."""
+        names: set[str] = set()
+        for file in self._checkpoint.glob("*.safetensors"):
+            with safe_open(file, "pt") as opened:
+                names |= set(opened.keys())
+        return names
+
     def remove(self) -> None:
         """Take what was written off the disk."""
         if self._written is not None:
             shutil.rmtree(self._written)
             self._written = None
+
+
+def _untied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor once, under its first name, as checkpoints hold it."""
+    first = {tensor.data_ptr(): name for name, tensor in reversed(weights.items())}
+    return {name: tensor for name, tensor in weights.items() if first[tensor.data_ptr()] == name}
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from schemas.config.machine import ManagedServers
 from schemas.config.models import VllmEngineConfig
@@ -64,3 +65,11 @@ def test_limits_and_further_arguments_are_passed_on():
     assert value(command, "--max-model-len") == "4096"
     assert value(command, "--max-num-seqs") == "77"
     assert command[-1] == "--language-model-only"
+
+
+def test_only_a_server_that_takes_weights_over_nccl_is_told_so():
+    option = "--weight-transfer-config"
+    assert option not in launch("cuda", devices=[1]).command(0)
+    assert value(launch("cuda", devices=[1], weight_sync="nccl").command(0), option) == '{"backend": "nccl"}'
+    with pytest.raises(ValidationError, match="GPUs that are not the learner's"):
+        launch("cuda", colocated=True, weight_sync="nccl")
