@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Literal
@@ -19,6 +20,7 @@ from zppo.engines.vllm.engine import VllmEngine
 from zppo.engines.vllm.launch import Launch
 from zppo.engines.vllm.replica import Terms
 from zppo.engines.vllm.servers import GivenServer, ManagedServer, Server
+from zppo.engines.vllm.transfer import NcclWire, Wire
 from zppo.engines.vllm.weights import Weights
 from zppo.models.chat import ChatTokenizer
 from zppo.models.loading import ModelReference, checkpoint_directory, checkpoint_files, pick_device
@@ -62,6 +64,8 @@ class Served:
             silence_seconds=self.servers.silence_seconds,
             restarts=self.servers.restarts,
             colocated=self.colocated,
+            wire=_wire(self.servers, runtime),
+            workers=_workers(self.servers),
         )
         servers = _servers(checkpoint, model, engine, self.servers, runtime, role)
         self.engine = VllmEngine(tokenizer, servers, self._weights, terms)
@@ -136,6 +140,18 @@ def _servers(
         )
         for replica in range(servers.replicas)
     ]
+
+
+def _wire(servers: VllmServers, runtime: Runtime) -> Callable[[], Wire] | None:
+    """What makes this process's end of a transfer past the disk, where the machine says so."""
+    if isinstance(servers, GivenServers) or servers.weight_sync == "disk":
+        return None
+    return partial(NcclWire, pick_device(runtime.device))
+
+
+def _workers(servers: VllmServers) -> int:
+    """Processes of each server, as far as they are known."""
+    return 1 if isinstance(servers, GivenServers) else max(1, len(servers.devices) // servers.replicas)
 
 
 def _scratch_root(servers: VllmServers, runtime: Runtime) -> Path:
