@@ -187,7 +187,8 @@ class RoundTimings(Artifact):
     seconds: dict[str, float]
     """By phase: `collect` (all of it; its parts do not overlap: `student`, `teacher`, `compression`, `judge`,
     `grading` without the judge), `update`, `drift`, `validation`, `checkpoint`, `wait_for_tracking` (until
-    the round before is shown)."""
+    the round before is shown). Of what goes on beside the sampler, the judge included, a phase has what was
+    waited for."""
 
     @property
     def total(self) -> float:
