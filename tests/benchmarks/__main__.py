@@ -1,4 +1,4 @@
-"""Run benchmarks and write their pages: `python -m tests.benchmarks [NAME [ARGUMENTS]]`."""
+"""Run benchmarks and write their pages: `python -m tests.benchmarks [PAGE [ARGUMENTS]]`."""
 
 import importlib
 import sys
@@ -7,18 +7,28 @@ import torch
 
 from tests.benchmarks.table import write
 
-NAMES = ("step", "update", "decode", "rounds", "scaling")
+PAGES = {
+    "step": ["step", "--cases", "pocket-own", "pocket"],
+    "step-smollm2": ["step", "--cases", "smollm2-8", "smollm2-4"],
+    "update": ["update"],
+    "decode": ["decode", "--models", "pocket"],
+    "decode-smollm2": ["decode", "--models", "SmolLM2-135M's shape"],
+    "rounds": ["rounds"],
+    "scaling": ["scaling"],
+}
+"""Module and arguments of each; later arguments win."""
 THREADS = 1
 
 
 def main(arguments: list[str]) -> None:
-    """Run the benchmark named first with the arguments after it, or all of them."""
-    names = arguments[:1] or list(NAMES)
-    if names[0] not in NAMES:
-        sys.exit(f"no benchmark {names[0]!r}; there are {', '.join(NAMES)}")
+    """Make the page named first with the arguments after it, or all of them."""
+    names = arguments[:1] or list(PAGES)
+    if names[0] not in PAGES:
+        sys.exit(f"no benchmark {names[0]!r}; there are {', '.join(PAGES)}")
     torch.set_num_threads(THREADS)
     for name in names:
-        tables = importlib.import_module(f"tests.benchmarks.{name}").main(arguments[1:])
+        module, *defaults = PAGES[name]
+        tables = importlib.import_module(f"tests.benchmarks.{module}").main([*defaults, *arguments[1:]])
         print(write([name, *arguments[1:]], tables, THREADS).read_text(), flush=True)
 
 

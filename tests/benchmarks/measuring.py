@@ -1,10 +1,12 @@
 """Times of several things taken in turn, so that a noisy machine is as noisy for each of them."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple, TypeVar
+from unittest.mock import patch
 
 import torch
 
@@ -47,6 +49,27 @@ def in_turn(measures: Mapping[str, Callable[[], T]], repeats: int, warm: int = 1
         for name, measure in measures.items():
             taken[name].append(measure())
     return {name: values[warm:] for name, values in taken.items()}
+
+
+@contextmanager
+def parts_timed(*methods: tuple[type, str]) -> Iterator[dict[str, float]]:
+    """Collect, until the block ends, the CPU seconds of these methods' calls by name, each in its thread."""
+    spent: dict[str, float] = {}
+
+    def timed(name: str, method: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **named: object) -> object:
+            start = time.thread_time()
+            try:
+                return method(*arguments, **named)
+            finally:
+                spent[name] = spent.get(name, 0.0) + time.thread_time() - start
+
+        return call
+
+    with ExitStack() as stack:
+        for owner, name in methods:
+            stack.enter_context(patch.object(owner, name, timed(name, getattr(owner, name))))
+        yield spent
 
 
 def matrix_rate(size: int = 1024) -> float:

@@ -13,7 +13,7 @@ import yaml
 
 from schemas.config.run import RunConfig, Runtime
 from schemas.report import StepReport
-from tests.benchmarks.measuring import Spread, in_turn
+from tests.benchmarks.measuring import Spread, in_turn, parts_timed
 from tests.benchmarks.sides import ROOT
 from tests.benchmarks.table import Table
 from zppo.environment import prepare_environment
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from zppo.wiring.context import RunContext
 
 TARGET = 1.3
-TakeRound = Callable[[], tuple[float, float]]
-"""Takes the next round of a run; seconds of CPU and of the clock."""
+TakeRound = Callable[[], dict[str, float]]
+"""Takes the next round of a run; seconds of CPU, of the clock, and of CPU by part."""
 GRPO = {"type": "grpo", "group_size": 8, "iterations": 4}
 COLUMNS = (
     "rounds of",
@@ -32,9 +32,9 @@ COLUMNS = (
     "response tokens",
     "groups without a spread",
     "a round, s of CPU",
+    "generation",
+    "updates",
     "of the clock",
-    "generation, s",
-    "update, s",
 )
 
 
@@ -55,25 +55,25 @@ def main(arguments: Sequence[str]) -> list[Table]:
 
 
 def _compare(home: Path, questions: int, rounds: int, warm: int) -> Table:
-    from zppo.stages.timings import read_timings
+    from zppo.engines.transformers import TransformersEngine
+    from zppo.learners.torch import TorchLearner
     from zppo.stages.train import read_report
 
     configs = {"zppo": _config(questions), "grpo": _config(questions, GRPO, new=48)}
+    rows = []
     with ExitStack() as stack:
-        open_ = {name: stack.enter_context(_opened(name, config, home)) for name, config in configs.items()}
-        takers = {name: its[1] for name, its in open_.items()}
-        taken = in_turn(takers, rounds, warm)
-        rows = []
+        spent = stack.enter_context(parts_timed((TransformersEngine, "generate"), (TorchLearner, "update")))
+        open_ = {
+            name: stack.enter_context(_opened(name, config, home, spent)) for name, config in configs.items()
+        }
+        taken = in_turn({name: take for name, (_, take) in open_.items()}, rounds, warm)
         for name, (run, _) in open_.items():
             indices = range(warm + 1, warm + rounds + 1)
             reports = [read_report(run.store, run.paths, index) for index in indices]
-            phases = [read_timings(run.store, run.paths, index).seconds for index in indices]
-            cells = _described(reports, taken[name])
-            parts = (f"{median(each[phase] for each in phases):.2f}" for phase in ("student", "update"))
-            rows.append((name, *cells, *parts))
+            rows.append((name, *_described(reports, taken[name])))
     cpu, wall = (
-        median(each[place] for each in taken["zppo"]) / median(each[place] for each in taken["grpo"])
-        for place in (0, 1)
+        median(each[kind] for each in taken["zppo"]) / median(each[kind] for each in taken["grpo"])
+        for kind in ("cpu", "wall")
     )
     return Table("A ZPPO round against a GRPO round", COLUMNS, tuple(rows), _notes(cpu, wall, rounds, warm))
 
@@ -85,8 +85,9 @@ def _notes(cpu: float, wall: float, rounds: int, warm: int) -> tuple[str, ...]:
         "Two whole runs of the pocket recipe, a round of one and of the other in turn: the median "
         f"(least–most) of {rounds} after {warm} that fill the buffer, with everything that a run does in a "
         "round, its artifacts and MLflow included. ZPPO takes 32 new questions, 8 from the buffer and up "
-        "to 8 reformulated prompts; GRPO 48 new questions. Tokens and groups are means. Groups without a "
-        "spread are not learned from, so a method that leaves fewer of them has a longer update.",
+        "to 8 reformulated prompts; GRPO 48 new questions. Generation and updates are of the CPU "
+        "seconds, medians; tokens and groups are means. Groups without a spread are not learned "
+        "from, so a method that leaves fewer of them has a longer update.",
     )
 
 
@@ -103,8 +104,10 @@ def _config(questions: int, method: object = None, new: int = 32) -> RunConfig:
 
 
 @contextmanager
-def _opened(name: str, config: RunConfig, home: Path) -> "Iterator[tuple[RunContext, TakeRound]]":
-    """A run whose training has begun, and what takes its next round: seconds of CPU and of the clock."""
+def _opened(
+    name: str, config: RunConfig, home: Path, spent: dict[str, float]
+) -> "Iterator[tuple[RunContext, TakeRound]]":
+    """A run whose training has begun, and what takes its next round; its parts' seconds are in `spent`."""
     from zppo.wiring.context import open_run
     from zppo.wiring.tracking import tracking
     from zppo.wiring.train import open_training
@@ -117,17 +120,18 @@ def _opened(name: str, config: RunConfig, home: Path) -> "Iterator[tuple[RunCont
         trainer.validate_base()
         remaining = iter(trainer.remaining())
 
-        def take() -> tuple[float, float]:
+        def take() -> dict[str, float]:
+            spent.clear()
             index = next(remaining)
             cpu, wall = time.process_time(), time.perf_counter()
             trainer.collect(index)
             trainer.update(index)
-            return time.process_time() - cpu, time.perf_counter() - wall
+            return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, **spent}
 
         yield run, take
 
 
-def _described(reports: list[StepReport], taken: list[tuple[float, float]]) -> tuple[str, ...]:
+def _described(reports: list[StepReport], taken: list[dict[str, float]]) -> tuple[str, ...]:
     def per_round(count: Callable[[StepReport], float]) -> str:
         return f"{mean(map(count, reports)):,.0f}"
 
@@ -136,6 +140,7 @@ def _described(reports: list[StepReport], taken: list[tuple[float, float]]) -> t
         per_round(lambda report: sum(kind.prompt_tokens for kind in report.kinds)),
         per_round(lambda report: sum(kind.response_tokens for kind in report.kinds)),
         f"{mean(report.zero_advantage_groups or 0.0 for report in reports):.0%}",
-        Spread.of([cpu for cpu, _ in taken]).text(),
-        Spread.of([wall for _, wall in taken]).text(),
+        Spread.of([each["cpu"] for each in taken]).text(),
+        *(f"{median(each[part] for each in taken):.2f}" for part in ("generate", "update")),
+        Spread.of([each["wall"] for each in taken]).text(),
     )
