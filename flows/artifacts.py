@@ -63,18 +63,23 @@ def show_links(run: RunContext, tracker: MlflowTracker) -> None:
     _show("links", text, f"Where {run.name} is")
 
 
-def show_decision(decision: PromotionDecision) -> None:
-    """A promotion decision with the evidence of every gate."""
+def show_decision(decision: PromotionDecision, became: str = "") -> None:
+    """A promotion decision with the evidence of every gate, and what became of the alias."""
+    text = f"{decision_text(decision)}\n\n{became}".rstrip()
+    _show("decision", text, f"Promotion of {decision.challenger.model}")
+
+
+def decision_text(decision: PromotionDecision) -> str:
+    """A promotion decision as Markdown."""
     gates = "\n".join(
         f"| {gate.name} | {'passed' if gate.passed else '**failed**'} | {gate.evidence} |"
         for gate in decision.gates
     )
-    text = (
+    return (
         f"**{'Passed' if decision.promoted else 'Not passed'}**: {decision.reason}\n\n"
         f"{decision.challenger.model} against the {decision.incumbent.role} {decision.incumbent.model}\n\n"
         f"| gate | outcome | evidence |\n| --- | --- | --- |\n{gates}"
     )
-    _show("decision", text, f"Promotion of {decision.challenger.model}")
 
 
 def show_note(key: str, text: str) -> None:

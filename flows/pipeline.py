@@ -7,7 +7,7 @@ store decides what is done already, so a retry, a resumed run and a fresh proces
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -35,6 +35,7 @@ from zppo.wiring.tracking import check_tracking, tracking
 from zppo.wiring.train import open_training
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def run_pipeline(config: RunConfig, name: str, runtime: Runtime, again: str | None = None) -> None:
@@ -124,9 +125,9 @@ def score_models(run: RunContext, tracker: MlflowTracker) -> None:
     tracker.log_evaluation(read_evaluation(run))
 
 
-def decide_champion(run: RunContext, tracker: MlflowTracker) -> None:
+def decide_champion(run: RunContext, tracker: MlflowTracker, wish: Wish | None = None) -> None:
     """The promote stage."""
-    as_task("promote", run_promote, run, tracker.run_id)
+    as_task("promote", run_promote, run, tracker.run_id, wish)
     run.progress.say(f"promote     {read_decision(run).reason}")
 
 
@@ -157,7 +158,7 @@ def run_directory(name: str, runtime: Runtime) -> Path:
     return runtime.home / RunPaths(name).root
 
 
-def as_task(title: str, work: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:
+def as_task(title: str, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a piece of work as a Prefect task, so that it shows."""
     name = title.split(maxsplit=1)[0]
     return task(name=name, task_run_name=title, cache_policy=NO_CACHE)(work)(*args, **kwargs)

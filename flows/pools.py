@@ -16,11 +16,13 @@ from prefect.deployments import run_deployment
 from flows.outages import patiently
 from flows.stages import ask_teacher, conclude, evaluate_models, opened, prepare_data
 from flows.stages import evaluate as evaluate_flow
+from flows.stages import promote as promote_flow
 from flows.stages import train as train_flow
 from schemas.base import Name
 from schemas.config.run import RunConfig
 from schemas.config.teacher import ModelTeacher
 from zppo.errors import ZppoError
+from zppo.wiring.promote import read_decision
 
 Handed = Literal["train", "evaluate"]
 _FLOWS = {"train": train_flow.name, "evaluate": evaluate_flow.name}
@@ -32,7 +34,9 @@ LOOK_SECONDS = 5.0
 
 
 @flow(name="zppo-pipeline", flow_run_name="{name}")
-def pipeline(config: RunConfig, name: Name, handed: tuple[Handed, ...] = ("train",)) -> None:
+def pipeline(
+    config: RunConfig, name: Name, handed: tuple[Handed, ...] = ("train",), ask: bool = False
+) -> None:
     """From the data to the champion.
 
     Args:
@@ -40,11 +44,12 @@ def pipeline(config: RunConfig, name: Name, handed: tuple[Handed, ...] = ("train
         name: Of the run.
         handed: Stages that their own deployments do, in the pool that those are deployed to. A teacher
             model's responses are drawn by the training.
+        ask: Leave the promotion to a flow run of its own, which waits for somebody to approve it.
     """
-    run_over_pools(config, name, handed)
+    run_over_pools(config, name, handed, ask)
 
 
-def run_over_pools(config: RunConfig, name: str, handed: tuple[Handed, ...]) -> None:
+def run_over_pools(config: RunConfig, name: str, handed: tuple[Handed, ...], ask: bool = False) -> None:
     """The stages in order, here or handed on."""
     with opened(config, name, tagged=False) as run:
         prepare_data(run)
@@ -59,7 +64,10 @@ def run_over_pools(config: RunConfig, name: str, handed: tuple[Handed, ...]) -> 
     with opened(config, name, tagged=False) as run:
         if "evaluate" not in handed:
             evaluate_models(run)
-        conclude(run)
+        conclude(run, ask)
+        waits = ask and read_decision(run).promoted
+    if waits:
+        _ask(name)
 
 
 def hand(stage: Handed, parameters: dict[str, object]) -> None:
@@ -90,6 +98,23 @@ def hand(stage: Handed, parameters: dict[str, object]) -> None:
                 f"{child.state.message}. Look at its worker's log and at the memory of its machine, then "
                 "retry this flow run: what is committed stays"
             )
+
+
+def _ask(name: str) -> None:
+    """Start the promotion of a run, which somebody has to approve; nobody waits for it."""
+    parameters = {"name": name, "ask": True}
+    key = f"{runtime.flow_run.id}/promote"
+
+    def start() -> None:
+        run_deployment(
+            f"{promote_flow.name}/promote",
+            parameters=parameters,
+            timeout=0,
+            as_subflow=False,
+            idempotency_key=key,
+        )
+
+    patiently(start)
 
 
 def _start(stage: Handed, parameters: dict[str, object], attempt: int) -> FlowRun:

@@ -27,6 +27,7 @@ def nightly(
     series: Name = "nightly",
     start: Start = "champion",
     handed: tuple[Handed, ...] = ("train",),
+    ask: bool = False,
 ) -> State[Any]:
     """A run named by its date; over at once where the last finished one learned from the same data.
 
@@ -35,6 +36,7 @@ def nightly(
         series: What the run's name begins with, before its date.
         start: The student that training starts from.
         handed: As of the pipeline.
+        ask: As of the pipeline.
     """
     local, name = machine(), dated(series)
     if last := unchanged_since(config, series, start, local):
@@ -47,7 +49,7 @@ def nightly(
         note = f"{name} starts from {run.record.student.reference} ({run.record.student.digest})."
         show_note("nightly", note)
         run.progress.say(note)
-    run_over_pools(config, name, handed)
+    run_over_pools(config, name, handed, ask)
     return Completed(message=note)
 
 

@@ -8,9 +8,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated, Any
 
-from prefect import flow
+from prefect import flow, runtime
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.states import Completed
+from pydantic import Field
 
+from flows.approving import approval_of
 from flows.artifacts import show_decision, show_links
 from flows.cancelling import cancelled_at_the_end
 from flows.crashed import mark_crashed, untagged
@@ -23,10 +29,13 @@ from zppo.runs import read_run
 from zppo.wiring.context import RunContext, open_run
 from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
-from zppo.wiring.promote import Wish, read_decision, run_promote
+from zppo.wiring.promote import Outcome, Wish, read_decision, settle_promotion
 from zppo.wiring.reuse import prepared_before, say_reuse
 from zppo.wiring.tracking import check_tracking, tracking
 
+EVALUATED = "zppo.run.evaluated"
+"""The event of an evaluation that nobody waits for; its resource is named as the run."""
+ASK_HOURS = 72.0
 HOME, MACHINE = "ZPPO_HOME", "ZPPO_MACHINE"
 """Environment of a worker: the home of all runs, and a machine file where it is not `<home>/machine.yaml`."""
 
@@ -74,23 +83,46 @@ def train(config: RunConfig, name: Name) -> None:
 
 @flow(name="zppo-evaluate-run", flow_run_name="evaluate {name}")
 def evaluate(name: Name) -> None:
-    """Evaluate base, best checkpoint and teacher of a trained run."""
+    """Evaluate base, best checkpoint and teacher of a trained run.
+
+    Its end is an event that an automation promotes upon; not where a pipeline has handed it on, which goes
+    on by itself.
+    """
     with reopened(name) as run:
         evaluate_models(run)
+    if runtime.flow_run.parent_flow_run_id is None:
+        emit_event(EVALUATED, {"prefect.resource.id": f"zppo.run.{name}", "prefect.resource.name": name})
 
 
 @flow(name="zppo-promote-run", flow_run_name="promote {name}")
-def promote(name: Name, force: str | None = None) -> None:
+def promote(
+    name: Name, force: str | None = None, ask: bool = False, hours: Annotated[float, Field(gt=0)] = ASK_HOURS
+) -> State[Any]:
     """Decide, against today's champion, whether a run's best checkpoint takes its place.
 
     Args:
         name: Of an evaluated run.
         force: Why it is to become the champion whatever the gates say.
+        ask: Where the gates pass, wait for somebody to approve it on the page of this flow run.
+        hours: How long to wait; nothing moves without an answer.
     """
+    if force and ask:
+        raise InputError("force and ask exclude each other: a promotion that is forced waits for nobody")
+    outcome = settled(name, Wish(force=force, ask=ask))
+    if outcome.waits:
+        approval = approval_of(outcome.decision, hours)
+        outcome = settled(name, Wish(approval=approval))
+    refused = outcome.decision.approval is not None and not outcome.decision.approval.approved
+    return Completed(name="Refused" if refused else None, message=outcome.text)
+
+
+def settled(name: str, wish: Wish) -> Outcome:
+    """A decision, shown on the page, and what became of it."""
     with reopened(name) as run, tracking(run) as tracker:
         show_links(run, tracker)
-        as_task("promote", run_promote, run, tracker.run_id, Wish(force))
-        show_decision(read_decision(run))
+        outcome = as_task("promote", settle_promotion, run, tracker.run_id, wish)
+        show_decision(outcome.decision, outcome.text)
+    return outcome
 
 
 @contextmanager
@@ -103,10 +135,10 @@ def opened(config: RunConfig, name: str, tagged: bool = True) -> Iterator[RunCon
         tagged: Tag the flow run as the one that works on the run's directory, and mark earlier ones as
             crashed. Not for a flow that lets others work on it while it is alive.
     """
-    runtime = machine()
-    with open_run(config, name, runtime) as run, untagged():
+    local = machine()
+    with open_run(config, name, local) as run, untagged():
         if tagged:
-            mark_crashed(run_directory(name, runtime))
+            mark_crashed(run_directory(name, local))
         yield run
 
 
@@ -136,10 +168,10 @@ def evaluate_models(run: RunContext) -> None:
         score_models(run, tracker)
 
 
-def conclude(run: RunContext) -> None:
-    """The promote stage, and the summary."""
+def conclude(run: RunContext, ask: bool = False) -> None:
+    """The promote stage, and the summary; the alias does not move where somebody is to be asked."""
     with tracking(run) as tracker:
         show_links(run, tracker)
-        decide_champion(run, tracker)
+        decide_champion(run, tracker, Wish(ask=True) if ask else None)
         show_decision(read_decision(run))
     summarize(run, tracker)

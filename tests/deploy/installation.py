@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -35,11 +36,23 @@ class Installation:
 
     def get(self, path: str) -> Any:
         """What the Prefect server says."""
-        return httpx.get(f"{self.api}/{path}", timeout=30).raise_for_status().json()
+        return self.send("GET", path).json()
 
     def ask(self, path: str, body: Mapping[str, Any]) -> Any:
         """The Prefect server's answer to a request."""
-        return httpx.post(f"{self.api}/{path}", json=body, timeout=30).raise_for_status().json()
+        return self.send("POST", path, body).json()
+
+    def send(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """A request, made again while the server's SQLite is locked by others."""
+
+        def answer() -> httpx.Response | None:
+            try:
+                found = httpx.request(method, f"{self.api}/{path}", json=body, timeout=60)
+            except httpx.TimeoutException:
+                return None
+            return None if found.status_code == httpx.codes.SERVICE_UNAVAILABLE else found
+
+        return wait_for(f"{method} {path}", answer).raise_for_status()
 
     def deployment(self, name: str) -> Any:
         """A deployment by its name, which one has."""
@@ -48,9 +61,27 @@ class Installation:
 
     def start(self, deployment: str, parameters: Mapping[str, Any]) -> str:
         """Create a flow run, as the form of the page does; its id."""
-        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}, "idempotency_key": uuid4().hex}
         path = f"deployments/{self.deployment(deployment)['id']}/create_flow_run"
         return str(self.ask(path, body)["id"])
+
+    def state_of(self, flow_run: str) -> Any:
+        """The state of a flow run."""
+        return self.get(f"flow_runs/{flow_run}")["state"]
+
+    def switch_on(self, automation: str, **trigger: Any) -> str:
+        """Switch an automation on, with a trigger that may be quicker; its id."""
+        found = self.ask("automations/filter", {})
+        (content,) = [each for each in found if each["name"] == automation]
+        body = {key: content[key] for key in ("name", "description", "actions")}
+        body |= {"enabled": True, "trigger": content["trigger"] | trigger}
+        self.send("PUT", f"automations/{content['id']}", body)
+        return str(content["id"])
+
+    def told(self, title: str) -> list[str]:
+        """What `notify` was started to tell people under a title."""
+        told = [each["parameters"] for each in self.runs_of("notify")]
+        return [each["text"] for each in told if each["title"] == title]
 
     def runs_of(self, deployment: str) -> list[Any]:
         """Its flow runs, the oldest first."""
@@ -61,7 +92,7 @@ class Installation:
         """The state of a flow run once it is over."""
 
         def state() -> Any:
-            found = self.get(f"flow_runs/{flow_run}")["state"]
+            found = self.state_of(flow_run)
             return found if found["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
 
         return wait_for(f"the end of the flow run {flow_run}", state)
@@ -120,8 +151,8 @@ def installed(home: Path, logs: Path, database: str | None = None) -> Iterator[I
 
 
 def deploy(settings: Mapping[str, str]) -> None:
-    """The one command."""
-    command = [sys.executable, "-m", "flows.deploying"]
+    """The one command, by this virtual environment as it is."""
+    command = ["make", "deploy", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.installed"]
     done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -159,6 +190,7 @@ def _settings(home: Path, api: str, mlflow: str, database: str | None) -> dict[s
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_TRACKING_URI": mlflow,
         "ZPPO_HOME": str(home),
         "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT)]),

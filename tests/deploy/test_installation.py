@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from tests.deploy.installation import Installation, installed, wait_for
 from tests.pipelines import RECIPE, ROUNDS
 from zppo.layout import RunPaths
+from zppo.runs import run_names, status
 from zppo.stores.local import MANIFEST, LocalStore
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1800)]
@@ -43,8 +44,7 @@ def _schedule(place: Installation, parameters: dict[str, Any]) -> None:
     anchor = datetime.now(UTC) + timedelta(seconds=15)
     schedule = {"interval": 86400.0, "anchor_date": anchor.isoformat(), "timezone": "UTC"}
     body = [{"schedule": schedule, "active": True, "parameters": parameters, "slug": "soon"}]
-    path = f"{place.api}/deployments/{place.deployment('nightly')['id']}/schedules"
-    httpx.post(path, json=body, timeout=30).raise_for_status()
+    place.send("POST", f"deployments/{place.deployment('nightly')['id']}/schedules", body)
 
 
 def _kill_in_the_middle_of_an_update(place: Installation) -> str:
@@ -135,7 +135,7 @@ def test_the_champion_is_the_run_s_checkpoint_with_its_lineage_and_its_evidence(
     assert (tags["zppo.run"], tags["zppo.decision"]) == (night.name, "not passed")
     assert tags["zppo.champion.00001"] == f"forced: {WHY}"
     assert tags["zppo.evaluation_fingerprint"] == evaluation.fingerprint
-    run = client.get_run(champion.run_id)
+    run = client.get_run(str(champion.run_id))
     assert (run.info.status, run.info.run_name) == ("FINISHED", night.name)
 
 
@@ -160,3 +160,5 @@ def test_a_recipe_that_is_none_is_refused_when_the_flow_run_is_created(night: Ni
 def test_the_champion_is_evaluated_alone(night: Night) -> None:
     ended = night.place.end_of(night.place.start("evaluate-model", {"config": SETTINGS}))
     assert ended["type"] == "COMPLETED", ended["message"] + night.place.said()
+    (name,) = [each for each in run_names(night.place.home) if each.startswith("evaluation-")]
+    assert status(night.place.home, name).state == "evaluated"

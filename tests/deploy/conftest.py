@@ -1,0 +1,67 @@
+"""One installation for all tests that leave it well, and two runs that were trained in it."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.installation import LONG, Installation, installed
+from tests.pipelines import RECIPE
+
+SHORT = {
+    **RECIPE,
+    "rounds": 1,
+    "teacher": {"type": "none"},
+    "method": {"type": "grpo", "group_size": 4, "iterations": 2},
+    "promotion": {"registered_model": "shop"},
+}
+WEAK = {**SHORT, "promotion": {"registered_model": "shop", "min_gain": 0.9}}
+STRONG = {**SHORT, "student": {"model": "pocket/teacher", "templates": "pocket"}}
+AUTOMATIONS = ("failed-evaluation", "promotion-waiting", "promote-evaluated")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Two runs that were to be trained at the same time, in a pool with one GPU."""
+
+    place: Installation
+    seen: list[tuple[str, str]]
+    """The names of the two flow runs' states, time and again until both were over."""
+    ended: list[Any]
+    """Their last states."""
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[Installation]:
+    """Everything deployed by `make deploy`, automations switched on, a worker in each pool."""
+    home, logs = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("logs")
+    (home / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    with installed(home, logs) as place:
+        for automation in AUTOMATIONS:
+            place.switch_on(f"zppo-{automation}")
+        place.start_worker("cpu")
+        place.start_worker("gpu")
+        yield place
+
+
+@pytest.fixture(scope="session")
+def trained(place: Installation) -> Trained:
+    """A weak run, and a strong one that could replace it as champion."""
+    begun = [
+        place.start("train", {"config": config, "name": name})
+        for name, config in (("weak", WEAK), ("strong", STRONG))
+    ]
+    seen: list[tuple[str, str]] = []
+    end = time.monotonic() + LONG
+    while time.monotonic() < end:
+        states = [place.state_of(each) for each in begun]
+        seen.append((states[0]["name"], states[1]["name"]))
+        if all(each["type"] in ("COMPLETED", "FAILED", "CRASHED") for each in states):
+            break
+        time.sleep(0.3)
+    ended = [place.end_of(each) for each in begun]
+    assert [each["type"] for each in ended] == ["COMPLETED"] * 2, str(ended) + place.said()
+    return Trained(place, seen, ended)
