@@ -29,7 +29,7 @@ class Trained:
 
     place: Installation
     seen: list[tuple[str, str]]
-    """The names of the two flow runs' states, time and again until both were over."""
+    """The types of the two flow runs' states, time and again until both were over."""
     ended: list[Any]
     """Their last states."""
 
@@ -58,7 +58,7 @@ def trained(place: Installation) -> Trained:
     end = time.monotonic() + LONG
     while time.monotonic() < end:
         states = [place.state_of(each) for each in begun]
-        seen.append((states[0]["name"], states[1]["name"]))
+        seen.append((states[0]["type"], states[1]["type"]))
         if all(each["type"] in ("COMPLETED", "FAILED", "CRASHED") for each in states):
             break
         time.sleep(0.3)
