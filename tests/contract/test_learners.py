@@ -1,14 +1,16 @@
 """What every adapter of the `Learner` port, and its fake, must do with either kind of rows."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.fakes.learner import UnigramLearner
-from tests.learning import distillation_rows, random_rows, tiny_distiller, tiny_learner
+from tests.learning import distillation_rows, random_rows, tiny_distiller, tiny_fsdp, tiny_learner
 from tests.tiny import VOCABULARY
 from zppo.errors import EngineError, StoreError
 from zppo.ports import DistillationRow, Learner, MiniBatch, PolicyRow
@@ -48,18 +50,68 @@ def fake() -> UnigramLearner:
     return UnigramLearner(VOCABULARY)
 
 
-JOBS = {
-    "policy, fake": Job(fake, random_rows, distils=False),
-    "policy, torch": Job(tiny_learner, random_rows, distils=False),
-    "distillation, fake": Job(fake, distillation_rows, distils=True),
-    "distillation, torch": Job(tiny_distiller, distillation_rows, distils=True),
-}
+class Warm:
+    """Learners in processes, which are started once and get their first weights back for every test."""
+
+    def __init__(self, distils: bool) -> None:
+        self._distils = distils
+        self._stack = ExitStack()
+        self._started: list[tuple[Learner, Path]] = []
+        self._given = 0
+
+    def make(self) -> Learner:
+        if self._given == len(self._started):
+            directory = Path(self._stack.enter_context(TemporaryDirectory()))
+            started = self._stack.enter_context(tiny_fsdp(directory, distils=self._distils))
+            started.save(directory / "first")
+            self._started.append((started, directory / "first"))
+        learner, first = self._started[self._given]
+        learner.load(first)
+        self._given += 1
+        return learner
+
+    def take_back(self) -> None:
+        self._given = 0
+
+    def close(self) -> None:
+        self._stack.close()
+        self._started = []
 
 
-@pytest.fixture(params=list(JOBS.values()), ids=list(JOBS))
+POLICY, DISTILLATION = Warm(distils=False), Warm(distils=True)
+FSDP = [pytest.mark.slow, pytest.mark.timeout(900)]
+POLICY_JOBS = [
+    pytest.param(Job(fake, random_rows, distils=False), id="policy, fake"),
+    pytest.param(Job(tiny_learner, random_rows, distils=False), id="policy, torch"),
+    pytest.param(Job(POLICY.make, random_rows, distils=False), id="policy, fsdp", marks=FSDP),
+]
+DISTILLATION_JOBS = [
+    pytest.param(Job(fake, distillation_rows, distils=True), id="distillation, fake"),
+    pytest.param(Job(tiny_distiller, distillation_rows, distils=True), id="distillation, torch"),
+    pytest.param(
+        Job(DISTILLATION.make, distillation_rows, distils=True), id="distillation, fsdp", marks=FSDP
+    ),
+]
+
+
+@pytest.fixture(params=[*POLICY_JOBS, *DISTILLATION_JOBS])
 def job(request: pytest.FixtureRequest) -> Job:
     result: Job = request.param
     return result
+
+
+@pytest.fixture(autouse=True)
+def take_back() -> Iterator[None]:
+    yield
+    for warm in (POLICY, DISTILLATION):
+        warm.take_back()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def close() -> Iterator[None]:
+    yield
+    for warm in (POLICY, DISTILLATION):
+        warm.close()
 
 
 def lengths(rows: Sequence[PolicyRow | DistillationRow]) -> list[int]:
@@ -85,7 +137,7 @@ def test_logprobs_change_no_weights(job: Job) -> None:
     assert learner.logprobs(rows) == learner.logprobs(rows)
 
 
-@pytest.mark.parametrize("job", [JOBS["policy, fake"], JOBS["policy, torch"]], ids=["fake", "torch"])
+@pytest.mark.parametrize("job", POLICY_JOBS)
 @pytest.mark.parametrize("advantage", [1.0, -1.0])
 def test_an_update_moves_the_probability_of_a_response_with_its_advantage(job: Job, advantage: float) -> None:
     learner, row = job.make(), random_rows(1)[0]
@@ -95,7 +147,7 @@ def test_an_update_moves_the_probability_of_a_response_with_its_advantage(job: J
     assert (sum(after) - sum(before)) * advantage > 0
 
 
-@pytest.mark.parametrize("job", [JOBS["policy, fake"], JOBS["policy, torch"]], ids=["fake", "torch"])
+@pytest.mark.parametrize("job", POLICY_JOBS)
 def test_weights_of_tokens_scale_their_share_of_loss_and_gradient(job: Job) -> None:
     (row,) = random_rows(1)
     old = job.make().logprobs([row])[0]
@@ -108,9 +160,7 @@ def test_weights_of_tokens_scale_their_share_of_loss_and_gradient(job: Job) -> N
     assert (none.loss, none.grad_norm) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize(
-    "job", [JOBS["distillation, fake"], JOBS["distillation, torch"]], ids=["fake", "torch"]
-)
+@pytest.mark.parametrize("job", DISTILLATION_JOBS)
 def test_updates_bring_the_student_closer_to_the_teacher(job: Job) -> None:
     learner = job.make()
     losses = [learner.update(job.batch()).loss for _ in range(5)]
