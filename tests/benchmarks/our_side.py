@@ -16,7 +16,6 @@ from schemas.config.learner import TorchLearnerConfig
 from schemas.config.method import Grpo
 from schemas.config.models import SamplingConfig, TransformersEngineConfig
 from schemas.question import Question
-from schemas.rollout import Round
 from schemas.state import TrainState
 from tests.benchmarks.sides import Told, Work, rewards_of, work_of
 from tests.fakes.compressor import FirstWords
@@ -30,7 +29,7 @@ from zppo.models.chat import ChatTokenizer
 from zppo.phases import Phases
 from zppo.ports import Grade
 from zppo.rendering import load_templates
-from zppo.stages.train import DRIFT_SAMPLE
+from zppo.stages.drift import measure_drift
 
 SEED = 0
 MICRO_BATCH_TOKENS = 1024
@@ -78,15 +77,10 @@ class OurRounds:
         new = list(self.questions.values())
         round_ = self.method.collect(self._index, new, TrainState(round=self._index - 1), self.collector)
         batches = self.method.batches(round_, SEED)
-        self._check_drift(round_)
+        measure_drift(round_, SEED, self.learner)
         for batch in batches:
             self.learner.update(batch)
         return {"cpu": process_time() - cpu, "wall": perf_counter() - wall}
-
-    def _check_drift(self, round_: Round) -> None:
-        """Score as many rollouts as a run does."""
-        rows = [row for batch in self.method.batches(round_, SEED) for row in batch.rows]
-        self.learner.logprobs(rows[:DRIFT_SAMPLE])
 
     def _collector(
         self,

@@ -7,9 +7,12 @@ import pytest
 from tests.benchmarks import table
 from tests.benchmarks.decode import limits_of
 from tests.benchmarks.measuring import Spread, in_turn
+from tests.benchmarks.models import prompts_of, words
+from tests.benchmarks.our_side import OurRounds
 from tests.benchmarks.sides import Work, rewards_of
 from tests.benchmarks.table import Machine, Table, markdown
 from tests.benchmarks.update import seconds_at_least
+from tests.tiny import VOCABULARY, tiny_model
 
 MACHINE = Machine("a processor", 2, 1, ("Python 3.11", "torch 2.13"), 0.5)
 ENDLESS = Work("model", ["a", "b"], None, group=4, response_tokens=8, updates=2, micro_batch=4)
@@ -77,6 +80,12 @@ def test_a_response_is_right_by_its_last_box() -> None:
     work = Work("model", ["a", "b"], ["7", "8"], group=2, response_tokens=8, updates=1, micro_batch=4)
     texts = [r"\boxed{7}", r"\boxed{7} \boxed{8}", r"\boxed{8}", "8"]
     assert rewards_of(["a", "a", "b", "b"], texts, work) == [1, 0, 1, 0]
+
+
+def test_a_round_of_ours_samples_grades_and_learns() -> None:
+    work = Work("", prompts_of(2, 4, VOCABULARY), None, group=2, response_tokens=3, updates=2, micro_batch=2)
+    rounds = OurRounds(tiny_model("llama"), words(VOCABULARY), work)
+    assert rounds.round().keys() == rounds.round().keys() == {"cpu", "wall"}
 
 
 def test_trl_runs_with_the_versions_of_this_project() -> None:
