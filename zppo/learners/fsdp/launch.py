@@ -25,7 +25,7 @@ from zppo.learners.fsdp.wire import Arrays, Channel, Command, Reply
 START_SECONDS = 900.0
 """Until all ranks have loaded their models."""
 _PATIENCE_SECONDS = 30.0
-"""For the agent to end the ranks and itself."""
+"""For the agent to end the ranks and itself, and for a rank to say which it is."""
 _POLL_SECONDS = 0.1
 
 
@@ -74,11 +74,13 @@ class Ranks:
         self._wait()
 
     def _wait(self) -> None:
-        try:
-            self._agent.wait(_PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._agent.kill()  # the ranks notice
-            self._agent.wait()
+        for end in (self._agent.terminate, self._agent.kill):  # after the latter the ranks end by themselves
+            try:
+                self._agent.wait(_PATIENCE_SECONDS)
+                return
+            except subprocess.TimeoutExpired:
+                end()
+        self._agent.wait()
 
     def _start(self, processes: int) -> "subprocess.Popen[bytes]":
         program = [sys.executable, "-m", "zppo.learners.fsdp.agent"]
@@ -105,7 +107,7 @@ class Ranks:
                 channel = Channel(server.accept()[0])
             except TimeoutError:
                 continue
-            rank = channel.introduced(token, START_SECONDS)
+            rank = channel.introduced(token, _PATIENCE_SECONDS)
             if rank is None:
                 channel.close()
             else:

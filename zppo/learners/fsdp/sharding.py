@@ -41,7 +41,8 @@ class Shards:
         """Deal the models out, in place and onto the mesh's device; layers are gathered one at a time."""
         for model in models:
             names = set(model._no_split_modules or ())
-            for layer in [each for each in model.modules() if type(each).__name__ in names]:
+            layers = [each for each in model.modules() if type(each).__name__ in names]
+            for layer in reversed(layers):  # what is inside another comes first
                 fully_shard(layer, mesh=mesh)
         self._root = _Root(models)
         fully_shard(self._root, mesh=mesh)  # in place: it becomes an `FSDPModule` too
