@@ -191,7 +191,7 @@ def truncations(reports: Sequence[StepReport]) -> Chart:
 
 PHASES = (
     "student", "teacher", "compression", "judge", "grading", "other collecting",
-    "drift", "update", "validation", "checkpoint",
+    "drift", "update", "validation", "checkpoint", "wait_for_tracking",
 )  # fmt: skip
 """In the order of a round; `collect` is split into its parts and the rest."""
 

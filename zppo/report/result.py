@@ -132,8 +132,8 @@ def _notes(evaluation: Evaluation, decision: PromotionDecision | None) -> Iterat
         parts = [f"“{each.answer}” {each.accuracy:.3f} on {each.source}" for each in evaluation.baselines]
         yield f"For comparison, always giving one answer: {', '.join(parts)}."
     if decision is not None:
-        verdict = "made champion" if decision.promoted else "not promoted"
-        yield f"Promotion: {decision.challenger.model} was {verdict}; it met {_rival(decision)}."
+        verdict = "passed" if decision.promoted else "not passed"
+        yield f"Promotion of {decision.challenger.model}: {verdict}; it met {_rival(decision)}."
 
 
 def _rival(decision: PromotionDecision) -> str:
