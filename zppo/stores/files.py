@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,8 @@ def sha256(path: Path) -> str:
 class DiskErrors:
     """Turns a full or read-only disk, met in its `with` block, into a `StoreError` that says what to do.
 
-    Looks at every exception, since native libraries (safetensors, tokenizers) report the system's error
-    in the text of an exception of their own.
+    Looks at every exception, since native libraries report the system's error in an exception of their own:
+    safetensors and tokenizers in its text, SQLite as a code.
     """
 
     def __init__(self, target: Path) -> None:
@@ -79,12 +80,21 @@ class DiskErrors:
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EROFS, errno.EACCES, errno.EPERM}
+_SQLITE = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EROFS,
+}
+"""SQLite's codes, and what the system said that led to them where a file is being written."""
 
 
 def _system_error(error: Exception) -> int:
     """The system's error number, 0 if the exception is not about one."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
+    if isinstance(error, sqlite3.Error):
+        # An extended code has the primary one in its lowest byte; SQLite raises no error without a code.
+        return _SQLITE.get(error.sqlite_errorcode & 0xFF, 0)
     text = str(error)
     return next((number for number in _FULL | _DENIED if f"os error {number})" in text), 0)
 

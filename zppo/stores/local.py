@@ -188,8 +188,14 @@ class LocalStore:
         directory, descriptor = locked_directory(temporary)
         try:
             yield directory
-        finally:
+        except BaseException:
+            # The first error tells more than that of its cleaning up; what stays is swept by the next change.
+            with suppress(OSError):
+                self._do.remove(directory)
+            raise
+        else:
             self._do.remove(directory)
+        finally:
             os.close(descriptor)
 
     def _sweep(self, temporary: Path) -> None:
