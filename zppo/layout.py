@@ -88,9 +88,14 @@ class RunPaths:
         """The promotion decision."""
         return f"{self.root}/promote"
 
+    @property
+    def answers(self) -> str:
+        """The promotion decisions that a person has approved or refused."""
+        return f"{self.root}/answers"
+
     def answer(self, fingerprint: str) -> str:
-        """A promotion decision that a person has approved or refused."""
-        return f"{self.root}/answers/{fingerprint[:16]}"
+        """One of them."""
+        return f"{self.answers}/{fingerprint[:16]}"
 
 
 @dataclass(frozen=True)

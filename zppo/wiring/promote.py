@@ -58,11 +58,12 @@ def run_promote(run: RunContext, mlflow_run_id: str, wish: Wish | None = None) -
 
 
 def settle_promotion(run: RunContext, mlflow_run_id: str, wish: Wish | None = None) -> Outcome:
-    """Register the best checkpoint, decide, and let the alias follow; returns the path of the decision.
+    """Register the best checkpoint, decide, and let the alias follow.
 
     A decision is committed before the alias moves, so that a crash in between neither decides twice nor loses
     the promotion. It holds against the champion that it was made against: should another one come in between,
-    it is made anew. The pipeline acts once; asked by a person, the decision is made against today's champion.
+    it is made anew. The pipeline acts once, and never against a person's refusal; asked by a person, the
+    decision is made against today's champion.
     The first decision of a run stays its artifact, a later one stands in the champion's history.
     """
     evaluation = run_evaluate(run)
@@ -114,7 +115,7 @@ class _Attempt:
             self._commit(decision)
             self._registry.tag(self._version, decision_tags(decision))
             outcome = self._act(decision, champion)
-            if self._is_asked:
+            if self._is_asked and _reference(champion) != self._version.reference:
                 self._registry.tag(self._version, {"approval": outcome.approval})
         return outcome
 
@@ -130,6 +131,19 @@ class _Attempt:
 
     def _was_champion(self) -> bool:
         return any(move.version == self._version.reference for move in self._champions.history())
+
+    def _refused(self, decision: PromotionDecision) -> Approval | None:
+        """What a person said who refused this challenge earlier, where it is the pipeline that makes it."""
+        if self._is_asked:
+            return None
+        store = self._run.store
+        answered = (
+            read_artifact(store, path, DECISION, PromotionDecision)
+            for path in store.committed(self._run.paths.answers)
+        )
+        against = _incumbent_reference(decision)
+        given = (each.approval for each in answered if _incumbent_reference(each) == against)
+        return next((each for each in given if each is not None and not each.approved), None)
 
     def _commit(self, decision: PromotionDecision) -> None:
         """Keep the run's first decision, and each that somebody answered."""
@@ -162,7 +176,7 @@ class _Attempt:
             )
         elif self._wish.ask:
             text, waits = f"{mine} passed its gates and waits for approval; until then {stays}", True
-        elif refusal := _refusal(decision.approval, champion):
+        elif refusal := _refusal(decision.approval or self._refused(decision), champion):
             text = f"{stays}: {refusal}"
         else:
             text = self._move("promotion", decision.reason, decision, champion)

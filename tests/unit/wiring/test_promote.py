@@ -174,6 +174,8 @@ def test_a_promotion_that_waits_for_approval_moves_by_a_yes_to_that_very_questio
         f"the champion {first} stays: refused: too slow"
     )
     assert (home.champion(), tag()) == (first, "refused: too slow")
+    run_without_prefect(recipe(home.path, *SHORT, "student.model=pocket/teacher"), home.path, "strong")
+    assert (home.champion(), tag()) == (first, "refused: too slow")
     assert "a challenge to the base" in said(
         Wish(approval=Approval(approved=True, reason="so", against=None))
     )
@@ -187,6 +189,8 @@ def test_a_promotion_that_waits_for_approval_moves_by_a_yes_to_that_very_questio
     assert last.decision.approval == Approval(approved=True, reason="fast now", against=first)
     answers = LocalStore(home.path).committed(f"{RunPaths('strong').root}/answers")
     assert len(answers) == 3
+    assert "is the champion already" in said(Wish(ask=True))
+    assert tag() == "approved: fast now"
 
 
 def test_without_a_champion_student_champion_is_refused(tmp_path: Path, mlflow_database: Path) -> None:
