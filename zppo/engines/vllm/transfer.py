@@ -129,17 +129,19 @@ class Transfer:
 async def _in_a_thread(work: Callable[[], None]) -> None:
     """Do blocking work in a thread that, unlike those of a pool, does not keep a process from ending."""
     loop, done = asyncio.get_running_loop(), asyncio.Event()
-    problems: list[RuntimeError] = []
+    problem: RuntimeError | None = RuntimeError("its thread ended with an error that is printed above")
 
     def do() -> None:
+        nonlocal problem
         try:
             work()
-        except RuntimeError as problem:  # NCCL's errors are such
-            problems.append(problem)
+            problem = None
+        except RuntimeError as error:  # NCCL's errors are such
+            problem = error
         finally:
             loop.call_soon_threadsafe(done.set)
 
     threading.Thread(target=do, daemon=True, name="weight transfer").start()
     await done.wait()
-    if problems:
-        raise problems[0]
+    if problem is not None:
+        raise problem

@@ -26,7 +26,7 @@ class RecordedWire:
     def __init__(self) -> None:
         self.joined: list[tuple[bytes, int]] = []
         self.sent: list[list[Tensor]] = []
-        self.fails = False
+        self.error: Exception | None = None
 
     def mint(self) -> bytes:
         return b"i" * 128
@@ -35,8 +35,8 @@ class RecordedWire:
         self.joined.append((identity, size))
 
     def send(self, tensors: Sequence[Tensor]) -> None:
-        if self.fails:
-            raise RuntimeError("NCCL Error 2: unhandled system error")
+        if self.error is not None:
+            raise self.error
         self.sent.append([tensor.detach().clone() for tensor in tensors])
 
 
@@ -98,13 +98,23 @@ def test_the_tensors_are_sent_in_the_order_told_under_the_checkpoints_names(tmp_
         assert torch.equal(tensor, current[name])
 
 
-def test_a_transfer_that_fails_ends_the_run_and_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("NCCL Error 2: unhandled system error"), "NCCL Error 2"),
+        (TypeError("no tensor"), "an error that is printed above"),
+    ],
+)
+def test_a_transfer_that_fails_ends_the_run_and_says_what_to_do(
+    tmp_path: Path, error: Exception, said: str
+) -> None:
     wire = RecordedWire()
-    wire.fails = True
+    wire.error = error
     with fake_vllm() as fake:
         engine, model, weights = engine_over(lambda: wire, tmp_path, fake)
         change(model)
-        with pytest.raises(EngineError, match=r"NCCL: NCCL Error 2.*resume the run.*weight_sync to disk"):
+        with pytest.raises(EngineError, match=rf"NCCL: .*{said}.*resume the run.*weight_sync to disk"):
             engine.generate(questions(1), PLAIN)
         assert fake.weights != weights.name
         assert not fake.bodies
