@@ -117,7 +117,7 @@ def model_answers(
             write_answers(staging.directory / ANSWERS, answers)
         if then is not None:
             then.take_servers(model)
-        model.unload()
+    model.unload()
     return read_answers(run.store.file(path, ANSWERS))
 
 
