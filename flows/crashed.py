@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import TagsContext
 from prefect.states import Crashed
 
@@ -44,8 +44,9 @@ def mark_crashed(directory: Path) -> None:
     """Mark the earlier flow runs of a directory, and their tasks, as crashed where they seem to be running.
 
     The caller holds the directory, so that none on this machine can be alive; those of other machines,
-    which may be, are left as they are. The calling flow run gets the tag that tells them apart, as one that
-    a worker started has none, and tasks of an earlier try of it are marked too.
+    which may be, are left as they are, and so are those whose process is still to start. The calling flow
+    run gets the tag that tells them apart, as one that a worker started has none, and tasks of an earlier
+    try of it are marked too.
     """
 
     def mark() -> None:
@@ -78,7 +79,12 @@ def _seem_alive(client: SyncPrefectClient, tag: str) -> list[UUID]:
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_SEEM_ALIVE)),
         )
     )
-    return [each.id for each in found]
+    return [each.id for each in found if not _is_awaited(each)]
+
+
+def _is_awaited(flow_run: FlowRun) -> bool:
+    """Whether a worker is about to start its process: one that was suspended goes on in this way."""
+    return flow_run.deployment_id is not None and flow_run.state_type is StateType.PENDING
 
 
 def mark_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:

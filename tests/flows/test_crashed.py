@@ -9,7 +9,7 @@ import pytest
 from prefect import flow, task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Running
+from prefect.states import Pending, Running, Suspended
 
 from flows.crashed import mark_crashed, place
 from tests.prefect_servers import given_server
@@ -73,6 +73,25 @@ def test_a_killed_flow_run_and_its_tasks_are_marked_and_no_other_is_touched(
     assert states(client, killed) == ("CRASHED", "CRASHED")
     for alive in (elsewhere, other_run, other_home):
         assert states(client, alive) == ("RUNNING", "RUNNING")
+
+
+def test_a_flow_run_that_was_suspended_and_waits_for_its_process_is_not_taken_for_dead(
+    client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    deployment = client.create_deployment(client.create_flow(resumed), "promotion")
+    waiting = client.create_flow_run_from_deployment(deployment, tags=[place(tmp_path)], state=Running()).id
+    client.set_flow_run_state(waiting, Suspended(timeout_seconds=600))
+    client.resume_flow_run(waiting)
+    client.set_flow_run_state(waiting, Pending())  # as a worker does before it starts a process
+    resumed(tmp_path)
+    state = client.read_flow_run(waiting).state
+    assert state is not None
+    assert state.is_pending()
+    client.set_flow_run_state(waiting, Running())
+    resumed(tmp_path)
+    state = client.read_flow_run(waiting).state
+    assert state is not None
+    assert state.is_crashed(), "its process can be no other than one that was killed"
 
 
 def test_a_flow_run_without_a_tag_gets_the_one_by_which_it_is_found_later(
