@@ -1,6 +1,6 @@
 """The teacher responses that a visit of a question could use, and what was made of them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from schemas.rollout import AvailableResponse, Group, PromptKind, ServedResponses
 from zppo.core.values import TeacherResponse
@@ -15,6 +15,7 @@ def available_responses(
     visit: Visit,
     groups: Sequence[Group],
     recorded: Sequence[AvailableResponse],
+    learned: Collection[str],
 ) -> tuple[TeacherDetail, ...]:
     """What the teacher gave, in its order.
 
@@ -27,11 +28,15 @@ def available_responses(
         visit: Its visit.
         groups: Those of the visit.
         recorded: What the round records of the visit.
+        learned: Origins of those that the round's update learned from.
     """
     pool = {each.origin: each for each in history.pool.responses(id)} if history.pool else {}
     found = recorded or tuple(_reconstructed(list(pool.values()), visit, groups))
     uses = _uses(groups)
-    return tuple(_detail(each, pool.get(each.origin), uses.get(each.origin, ())) for each in found)
+    return tuple(
+        _detail(each, pool.get(each.origin), uses.get(each.origin, ()), each.origin in learned)
+        for each in found
+    )
 
 
 def teacher_note(served: ServedResponses | None, shown: int) -> str:
@@ -79,7 +84,7 @@ def _uses(groups: Iterable[Group]) -> Mapping[str, tuple[PromptKind, ...]]:
 
 
 def _detail(
-    each: AvailableResponse, pooled: TeacherResponse | None, used: tuple[PromptKind, ...]
+    each: AvailableResponse, pooled: TeacherResponse | None, used: tuple[PromptKind, ...], learned: bool
 ) -> TeacherDetail:
     source = each.provenance
     return TeacherDetail(
@@ -92,4 +97,5 @@ def _detail(
         served=source.served if source else None,
         teacher=source.teacher if source else None,
         used=used,
+        learned=learned,
     )

@@ -1,7 +1,7 @@
 """The life of single questions in full: every visit's prompts, responses, advantages and audits."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -43,6 +43,8 @@ class _Round:
     clipped: Mapping[str, tuple[ClippedTokens, ...]] | None
     available: Mapping[str, tuple[AvailableResponse, ...]]
     """By question."""
+    demonstrated: Collection[str]
+    """Origins of the teacher responses that the update learned from."""
 
 
 def question_details(history: RunHistory, ids: Iterable[str]) -> dict[str, QuestionDetail]:
@@ -66,6 +68,7 @@ def question_details(history: RunHistory, ids: Iterable[str]) -> dict[str, Quest
             advantages=round_advantages(history.weightless_round(index), history),
             clipped=history.clipped(index, [name for group in all_groups for name in _names(group)]),
             available=history.available(index, asked),
+            demonstrated=history.demonstrated(index, [group.id for group in all_groups]),
         )
         for id, visit in by_round[index]:
             groups = [group for group in all_groups if group.question_id == id]
@@ -159,7 +162,8 @@ def _visit(
     round_: _Round,
 ) -> VisitDetail:
     answers = visit.served.correct_answers if visit.served else ()
-    teacher = available_responses(history, id, visit, groups, round_.available.get(id, ()))
+    recorded = round_.available.get(id, ())
+    teacher = available_responses(history, id, visit, groups, recorded, round_.demonstrated)
     return VisitDetail(
         round=visit.round,
         replayed=visit.replayed,

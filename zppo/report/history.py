@@ -29,7 +29,7 @@ from zppo.stores.artifacts import read_artifact
 from zppo.stores.clipping import CLIPPED, read_clipped
 from zppo.stores.local import LocalStore
 from zppo.stores.locks import holder
-from zppo.stores.rounds import AVAILABLE, read_available
+from zppo.stores.rounds import AVAILABLE, DEMONSTRATIONS, read_available, read_demonstrated
 from zppo.teachers.pool import RESPONSES, PoolTable
 
 
@@ -113,6 +113,13 @@ class RunHistory:
         if not self._has(path, AVAILABLE):
             return {}
         return read_available(self.store.file(path, AVAILABLE), questions)
+
+    def demonstrated(self, index: int, groups: Collection[str]) -> Collection[str]:
+        """The teacher responses to some groups that a round's update learned from, by their origins."""
+        path = self.paths.collect(index)
+        if not self._has(path, DEMONSTRATIONS):
+            return ()
+        return read_demonstrated(self.store.file(path, DEMONSTRATIONS), groups)
 
     @property
     def base(self) -> ValidationReport | None:

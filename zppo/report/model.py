@@ -181,6 +181,8 @@ class TeacherDetail(Frozen):
     teacher: str | None = None
     used: tuple[PromptKind, ...] = ()
     """The prompts of the visit that were made from it."""
+    learned: bool = False
+    """Whether the update drew the student towards it, as off-policy distillation does."""
 
 
 class VisitDetail(Frozen):

@@ -132,6 +132,12 @@ def read_available(
     return found
 
 
+def read_demonstrated(file: Path, groups: Collection[str]) -> frozenset[str]:
+    """The origins of the teacher responses in a round's `DEMONSTRATIONS` file that answer some groups."""
+    some = pc.field("group_id").isin(pa.array(list(groups), pa.string()))
+    return frozenset(pq.read_table(file, columns=["origin"], filters=some)["origin"].to_pylist())
+
+
 def read_verdicts(directory: Path) -> Iterator[tuple[str, str, Verdict]]:
     """The question id, the text and the verdict of each rollout that a judge saw; nothing else is read."""
     if "verdict" not in pq.read_schema(directory / ROLLOUTS).names:

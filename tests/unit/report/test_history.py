@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from schemas.rollout import ServedResponses
+from schemas.rollout import Demonstration, Round, ServedResponses
 from tests import build
 from tests.stories import WITHOUT_CLIPPED, Story
 from zppo.core.advantage import compute_advantages
@@ -137,6 +137,39 @@ def test_teacher_responses_are_shown_however_a_visit_came_by_them_with_what_was_
     )
 
 
+class Demonstrated(Story):
+    """A run whose updates learn from the responses that the teacher drew in the round."""
+
+    def _collected(self, index: int) -> Round:
+        round_ = super()._collected(index)
+        plain = {group.question_id: group.id for group in round_.of_kind("plain")}
+        demonstrations = tuple(
+            Demonstration(group_id=plain[visit.question_id], origin=each.origin, token_ids=(1, 2))
+            for visit in round_.teacher
+            for each in visit.responses
+            if each.origin.startswith("online/")
+        )
+        return round_.model_copy(update={"demonstrations": demonstrations})
+
+
+def test_the_teacher_responses_that_were_learned_from_are_marked_and_no_others(
+    history: RunHistory, tmp_path: Path
+) -> None:
+    Demonstrated(tmp_path).rounds(3)
+
+    def learned(told: RunHistory) -> set[str]:
+        lives = question_details(told, told.lives.visits).values()
+        responses = [each for life in lives for visit in life.visits for each in visit.teacher]
+        assert any(each.origin.startswith("online/") for each in responses)
+        return {each.origin for each in responses if each.learned}
+
+    told = RunHistory(tmp_path, "story")
+    given = read_round(tmp_path / told.paths.collect(3)).demonstrations
+    assert given
+    assert learned(told) == {each.origin for each in given}
+    assert learned(history) == set()
+
+
 def test_of_a_round_that_keeps_no_responses_those_are_shown_that_the_pool_served_or_a_prompt_shows(
     history: RunHistory,
 ) -> None:
@@ -144,7 +177,7 @@ def test_of_a_round_that_keeps_no_responses_those_are_shown_that_the_pool_served
     drawn = build.candidate("7", correct=True).model_copy(update={"origin": "online/5/q0#0"})
     again = drawn.model_copy(update={"origin": "pool/q0#0"})
     groups = [build.group([0], "q0", kind="bcq", candidates=(drawn, again))]
-    found = available_responses(history, "q0", visit, groups, ())
+    found = available_responses(history, "q0", visit, groups, (), ())
     assert [(each.origin, each.used, each.text is None) for each in found] == [
         ("pool/q0#4", (), False),
         ("online/5/q0#0", ("bcq",), True),

@@ -98,6 +98,7 @@ function teacherResponse(response) {
       " answer ",
       inline(response.answer ?? "none", "answer"),
       ...response.used.flatMap((kind) => [" ", chip(USES[kind] ?? `used in the ${KINDS[kind]} prompt`, "used")]),
+      ...(response.learned ? [" ", chip("learned from", "used")] : []),
       " ",
       el("span", { class: "quiet" }, inline(from.filter(Boolean).join(" · "))),
     ),
