@@ -114,8 +114,11 @@ def status(home: Path, name: str) -> RunStatus:
     evaluation = _evaluation(store, paths)
     return RunStatus(
         name=name,
-        state=_state(
-            held is not None, done == recipe.rounds, evaluation, store.read(paths.summary) is not None
+        state=run_state(
+            held=held is not None,
+            trained=done == recipe.rounds,
+            evaluated=evaluation is not None,
+            finished=store.read(paths.summary) is not None,
         ),
         process=held.pid if held else None,
         host=held.host if held else None,
@@ -151,14 +154,15 @@ def _validated(record: RunRecord, index: int) -> bool:
     return index % record.recipe.checkpoints.every == 0 or index == record.recipe.rounds
 
 
-def _state(held: bool, trained: bool, evaluation: Evaluation | None, promoted: bool) -> RunState:
+def run_state(*, held: bool, trained: bool, evaluated: bool, finished: bool) -> RunState:
+    """The state of a run, from whether a process holds it and from what it has committed."""
     if held:
         return "running"
-    if promoted:
+    if finished:
         return "finished"
     if trained:
         return "trained"
-    return "evaluated" if evaluation else "stopped"
+    return "evaluated" if evaluated else "stopped"
 
 
 def _plain_accuracy(reports: list[StepReport]) -> float | None:

@@ -18,6 +18,7 @@ from zppo.report.result import run_result
 from zppo.report.sample import choose_sample
 from zppo.report.single import history_charts
 from zppo.report.table import question_summaries, question_table
+from zppo.runs import run_state
 
 DETAIL_BYTES = 4_800_000
 """Of the questions shown in full; with the table and the charts the file stays below 10 MB."""
@@ -126,11 +127,13 @@ def run_head(history: RunHistory) -> Head:
 
 def _state(history: RunHistory) -> RunState:
     """As `zppo status` has it, but that a run with a decision is finished while it writes its report."""
-    if history.decision is not None:
-        return "finished"
-    if history.running:
-        return "running"
-    return "trained" if len(history.reports) == history.record.recipe.rounds else "stopped"
+    decided = history.decision is not None
+    return run_state(
+        held=history.running and not decided,
+        trained=len(history.reports) == history.record.recipe.rounds,
+        evaluated=history.evaluation is not None,
+        finished=decided,
+    )
 
 
 def _teacher(history: RunHistory) -> str:

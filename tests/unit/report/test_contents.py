@@ -22,6 +22,7 @@ from zppo.report import table
 from zppo.report.charts import run_charts, split_collect
 from zppo.report.checks import CHECKS, LAST, Evidence, failures, run_checks, sampler_drift, shrinking_entropy
 from zppo.report.compare import comparison_page, recipe_differences
+from zppo.report.contents import run_head
 from zppo.report.data import write_data
 from zppo.report.figures import write_figures
 from zppo.report.history import RunHistory
@@ -83,6 +84,27 @@ def test_a_check_speaks_up_at_its_threshold_and_not_before(recipe: RunConfig) ->
     falling = [report(index, entropy=1.0 if index <= LAST else 0.2) for index in range(1, 2 * LAST + 1)]
     assert level(falling, shrinking_entropy) == "notice"
     assert level(falling[:LAST], shrinking_entropy) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("committed", "state"),
+    [
+        ({}, "stopped"),
+        ({"evaluation": object()}, "evaluated"),
+        ({"reports": [object()] * 4}, "trained"),
+        ({"running": True, "reports": [object()] * 4}, "running"),
+        ({"running": True, "decision": object()}, "finished"),
+    ],
+)
+def test_a_run_has_the_state_of_its_status_but_is_finished_while_its_page_is_written(
+    history: RunHistory, monkeypatch: pytest.MonkeyPatch, committed: dict[str, object], state: str
+) -> None:
+    known = {"evaluation": None, "decision": None, "running": False} | committed
+    for name in ("evaluation", "decision", "running"):
+        monkeypatch.setattr(RunHistory, name, known[name])
+    monkeypatch.setattr(history, "reports", committed.get("reports", history.reports[:1]))
+    monkeypatch.setattr(history, "manifest", lambda path: None)
+    assert run_head(history).state == state
 
 
 def test_every_check_answers_for_a_run_without_rounds_and_states_its_threshold(recipe: RunConfig) -> None:
