@@ -43,9 +43,8 @@ def progress_of(name: str, total: int, done: int) -> Callable[[int], None]:
 
 
 def show_rounds(name: str, reports: list[StepReport]) -> None:
-    """A table of the last rounds."""
-    rows = table_rows(reports[-ROUNDS_SHOWN:])
-    create_table_artifact(rows, key="rounds", description=f"The last rounds of {name}")
+    """A table of the last rounds, by their reports."""
+    create_table_artifact(table_rows(reports), key="rounds", description=f"The last rounds of {name}")
 
 
 def show_summary(name: str, text: str) -> None:

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.artifacts import progress_of, show_rounds, show_summary
+from flows.artifacts import ROUNDS_SHOWN, progress_of, show_rounds, show_summary
 from flows.cancelling import cancelled_at_the_end, watch_for_cancel
 from flows.crashed import mark_crashed, tagged, untagged
 from flows.outages import WhereItStands, Window, wait_for_server
@@ -116,7 +116,8 @@ def train_rounds(run: RunContext, tracker: MlflowTracker) -> None:
             stop_if_cancelled()
             if trainer.writes_checkpoint(index):
                 window.show(partial(show_progress, index))
-                window.show(partial(show_rounds, run.name, read_reports(run.store, run.paths)))
+                shown = read_reports(run.store, run.paths, ROUNDS_SHOWN)
+                window.show(partial(show_rounds, run.name, shown))
 
 
 def score_models(run: RunContext, tracker: MlflowTracker) -> None:

@@ -255,9 +255,11 @@ def read_report(store: LocalStore, paths: RunPaths, index: int) -> StepReport:
     return read_artifact(store, paths.update(index), REPORT, StepReport)
 
 
-def read_reports(store: LocalStore, paths: RunPaths) -> list[StepReport]:
-    """The step reports of all committed rounds, in order."""
-    return [read_report(store, paths, index) for index in range(1, committed_rounds(store, paths) + 1)]
+def read_reports(store: LocalStore, paths: RunPaths, last: int | None = None) -> list[StepReport]:
+    """The step reports of the `last` committed rounds, by default of all, in order."""
+    done = committed_rounds(store, paths)
+    first = 1 if last is None else max(1, done - last + 1)
+    return [read_report(store, paths, index) for index in range(first, done + 1)]
 
 
 def read_base(store: LocalStore, paths: RunPaths) -> ValidationReport | None:

@@ -45,6 +45,8 @@ def test_every_round_is_committed_and_observed_once(whole: Process) -> None:
     assert whole.observed == whole.rounds == list(range(1, ROUNDS + 1))
     reports = read_reports(whole.store, whole.paths)
     assert [report.round for report in reports] == whole.observed
+    assert read_reports(whole.store, whole.paths, last=2) == reports[-2:]
+    assert read_reports(whole.store, whole.paths, last=ROUNDS + 1) == reports
     assert any(update.grad_norm > 0 for report in reports for update in report.updates)
     assert any(report.replayed_questions for report in reports)
     assert {"collect", "update", "drift"} <= read_timings(whole.store, whole.paths, 3).seconds.keys()
