@@ -193,7 +193,7 @@ class ChatClient:
         except httpx.ConnectError as error:
             raise _Trouble(f"cannot connect: {error}", absent=True) from None
         except httpx.RequestError as error:
-            raise _Trouble(f"the connection was lost: {error or type(error).__name__}") from None
+            raise _Trouble(f"the connection was lost: {str(error) or type(error).__name__}") from None
 
     def _refused(self, response: httpx.Response) -> ChatFailure:
         """What a status other than 200 means; mostly something is raised."""

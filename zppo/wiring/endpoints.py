@@ -108,7 +108,7 @@ def _block(name: str, role: str) -> str:
         ) from None
     except httpx.HTTPError as error:
         raise InputError(
-            f"{named}, but the Prefect server does not give it: {error or type(error)}"
+            f"{named}, but the Prefect server does not give it: {str(error) or type(error).__name__}"
         ) from None
     assert isinstance(block, Secret), "outside of an event loop"
     return str(block.get())

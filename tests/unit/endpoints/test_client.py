@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 
+import httpx
 import pytest
 from pydantic import SecretStr, ValidationError
 
@@ -65,6 +66,17 @@ def test_answers_carry_text_usage_and_truncation() -> None:
         "chat_template_kwargs": {"enable_thinking": False},
     }
     assert asked.headers["authorization"] == f"bearer {KEY}"
+
+
+def test_a_lost_connection_has_a_name_where_it_brings_no_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def lose(*_: object, **__: object) -> None:
+        raise httpx.ReadError("")
+
+    with chat_server() as server, client(server, retries=0) as chat:
+        monkeypatch.setattr(httpx.AsyncClient, "post", lose)
+        (answer,) = chat.complete([request(1)])
+    assert isinstance(answer, ChatFailure)
+    assert answer.cause.endswith("the connection was lost: ReadError")
 
 
 def test_several_choices_come_in_one_answer() -> None:
