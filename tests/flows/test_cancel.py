@@ -27,13 +27,16 @@ def server_of(process: int) -> str:
 def test_a_cancelled_run_stops_at_a_commit_and_prefect_shows_it_as_cancelled(tmp_path: Path) -> None:
     home = tmp_path / "runs"
     process = start("run", str(write_recipe(tmp_path)), "--set", "rounds=500", home=home)
-    wait_for(process, home / RunPaths(NAME).update(1))
-    api = server_of(process.pid)
-    (found,) = httpx.post(f"{api}/flow_runs/filter", json={}).json()
-    cancel = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
-    assert httpx.post(f"{api}/flow_runs/{found['id']}/set_state", json=cancel).json()["status"] == "ACCEPT"
-
-    _, errors = process.communicate(timeout=120)
+    try:
+        wait_for(process, home / RunPaths(NAME).update(1))
+        with httpx.Client(base_url=server_of(process.pid), timeout=120) as prefect:
+            (found,) = prefect.post("/flow_runs/filter", json={}).json()
+            cancel = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+            answer = prefect.post(f"/flow_runs/{found['id']}/set_state", json=cancel).json()
+        assert answer["status"] == "ACCEPT"
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 143
     assert f"stopped; go on with: zppo resume {NAME}" in errors
     assert [run[1] for run in flow_runs(home)] == ["CANCELLED"]
