@@ -171,6 +171,14 @@ def test_a_judge_costs_a_verdict_for_every_response_that_may_reach_it():
     assert value(free.money, "judge (USD)") > value(held_out.money, "judge (USD)")
 
 
+def test_the_teachers_text_lies_once_on_the_disk_in_the_pool_or_in_the_rounds_that_drew_it():
+    config = load_recipe("qwen3.5-0.8b")
+    made = make_plan(config, find_shape(config.student), None)
+    for what, drawn in (("teacher pool", "pool"), ("rounds: teacher responses", "online")):
+        assert value(made.disk, what) == 4 * value(made.teacher_tokens, f"{drawn}: responses") > 0
+    assert "rounds: teacher responses" not in [each.what for each in plan("pocket").disk]
+
+
 def test_expected_lengths_are_never_above_the_limits():
     bound, same = (plan("pocket", expected=expected) for expected in (None, Expected(1e6, 1e6)))
     assert [each.value for each in same.round_tokens[:2]] == [each.value for each in bound.round_tokens[:2]]

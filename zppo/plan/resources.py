@@ -15,6 +15,8 @@ ROLLOUT_TOKEN_BYTES = 12
 """On disk, before compression: token id, log-probability and about four bytes of text."""
 PROMPT_TOKEN_BYTES = 10
 """On disk, as JSON: token id with its comma, and about four bytes of text."""
+TEACHER_TOKEN_BYTES = 4
+"""Of text on disk, before compression; a round keeps that of the responses that are not in the pool."""
 GROUP_BYTES = 400
 """Names, origin and the teacher's part in a group."""
 CHECKPOINTS = "checkpoints"
@@ -86,8 +88,9 @@ def disk(config: RunConfig, student: ModelShape, of_round: Work, taught: Work) -
         ("parameters", size.parameter_count(student.text)),
         ("bytes", BYTES[config.student.dtype]),
     )
-    if pool := taught.response("pool: responses"):
-        yield product("teacher pool", "bytes", ("tokens", pool), ("bytes of text a token", 4))
+    for what, drawn in (("rounds: teacher responses", "online"), ("teacher pool", "pool")):
+        if tokens := taught.response(f"{drawn}: responses"):
+            yield product(what, "bytes", ("tokens", tokens), ("bytes of text a token", TEACHER_TOKEN_BYTES))
 
 
 def held_bytes(config: ModelTeacher, shape: ModelShape) -> float:
