@@ -17,20 +17,24 @@ class Threads:
     """What is done for some questions while the student's rollouts of others are drawn."""
 
     grading: Executor
-    teacher: Executor
+    teacher: Executor | None
+    """None where the teacher needs this machine as the sampler does."""
 
 
 @contextmanager
-def threads(count: int) -> Iterator[Threads]:
-    """As many threads for each; where the block fails, what they do is left alone.
+def threads(count: int, teacher: bool = True) -> Iterator[Threads]:
+    """As many threads for each, without `teacher` for grading alone.
+
+    Where the block fails, what they do is left alone.
 
     Whoever holds the connections that they wait for ends them by closing these.
     """
-    grading, teacher = ThreadPoolExecutor(count, "grading"), ThreadPoolExecutor(count, "teacher")
+    grading = ThreadPoolExecutor(count, "grading")
+    asking = ThreadPoolExecutor(count, "teacher") if teacher else None
     try:
-        yield Threads(grading, teacher)
+        yield Threads(grading, asking)
     finally:
-        for each in (grading, teacher):
+        for each in filter(None, (grading, asking)):
             each.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,7 +1,7 @@
 """The parts of a round that the methods share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
 from schemas.buffer import BufferEvent
@@ -129,7 +129,7 @@ def _respond(
 class Teaching:
     """Step 2 of a round: what the teacher answers to its hard questions, if the method asks one.
 
-    With threads beside, it is asked about a question as soon as that is known to be hard.
+    With threads for it beside, it is asked about a question as soon as that is known to be hard.
     """
 
     index: int
@@ -140,9 +140,9 @@ class Teaching:
 
     def look(self, question: Question, group: Group) -> None:
         """Learn of the plain group of a question; may be called in any thread."""
-        beside, config = self.ports.beside, self.config
-        if beside and isinstance(config, WithTeacher) and zone.is_hard(group.accuracy, config.tau):
-            self._begun[question.id] = beside.teacher.submit(
+        threads, config = self._threads, self.config
+        if threads and isinstance(config, WithTeacher) and zone.is_hard(group.accuracy, config.tau):
+            self._begun[question.id] = threads.submit(
                 _respond, self.index, [question], config.teacher_group_size, self.state, self.ports
             )
 
@@ -150,10 +150,15 @@ class Teaching:
         """`G_T` fresh graded responses to each hard question; none where the method asks no teacher."""
         if not isinstance(self.config, WithTeacher):
             return [TeacherAnswer(responses=(), served=0) for _ in hard]
-        if self.ports.beside is None:
+        if self._threads is None:
             return ask_teacher(self.index, hard, self.config.teacher_group_size, self.state, self.ports)
         with self.ports.phase("teacher"):
             return [answer for question in hard for answer in self._begun[question.id].result()]
+
+    @property
+    def _threads(self) -> Executor | None:
+        """In which the teacher is asked beside the sampler."""
+        return self.ports.beside.teacher if self.ports.beside else None
 
 
 def correct(answer: TeacherAnswer) -> list[TeacherResponse]:

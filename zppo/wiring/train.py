@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from schemas.config.grader import EndpointJudge
 from schemas.config.teacher import EndpointTeacher
 from schemas.question import Question
 from schemas.report import RoundTimings, StepReport, ValidationReport
@@ -22,6 +23,7 @@ from zppo.stages.train import Trainer, Training, read_reports
 from zppo.stores.rounds import read_verdicts
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.wiring.context import RunContext
+from zppo.wiring.grader import judges_free_form
 from zppo.wiring.learner import open_learner
 from zppo.wiring.models import use_threads
 from zppo.wiring.precompute import run_precompute
@@ -73,11 +75,13 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
 
 
 def _beside(run: RunContext) -> AbstractContextManager[Threads | None]:
-    """Threads where the teacher answers at an endpoint: all others need this machine as the sampler does."""
-    access = run.runtime.endpoints.teacher
-    if not (answers_in_rounds(run.config) and isinstance(run.config.teacher, EndpointTeacher) and access):
-        return nullcontext()
-    return threads(access.concurrency)
+    """Threads where teacher or judge answers at an endpoint: others need this machine as the sampler does."""
+    config, machine = run.config, run.runtime.endpoints
+    asks_teacher = isinstance(config.teacher, EndpointTeacher) and answers_in_rounds(config)
+    asks_judge = isinstance(config.judge, EndpointJudge) and judges_free_form(config)
+    reached = (machine.teacher if asks_teacher else None, machine.judge if asks_judge else None)
+    counts = [access.concurrency for access in reached if access is not None]
+    return threads(max(counts), teacher=asks_teacher) if counts else nullcontext()
 
 
 def check_shared(run: RunContext, prepared: str, pool: str) -> None:

@@ -61,7 +61,7 @@ def test_a_round_does_not_depend_on_what_is_done_beside_the_sampler(profile: Pro
     expected, ports = play(world, seeded(world)), seeded(world)
     assert ports.teacher is not None
     slow = Slow(ports.grader, ports.teacher, random)
-    with threads(3) as beside:
+    with threads(3, teacher=random.random() < 0.5) as beside:
         assert play(world, replace(ports, grader=slow, teacher=slow, beside=beside)) == expected
 
 
@@ -104,6 +104,27 @@ def test_the_teacher_is_asked_while_the_sampler_is_still_at_work() -> None:
     with threads(2) as beside:
         round_ = play(HARD, replace(ports, engine=LastMinute(asked), teacher=noticing, beside=beside)).round
     assert round_.of_kind("bcq")
+
+
+def test_a_teacher_that_needs_this_machine_is_asked_when_the_sampler_is_done() -> None:
+    ports, asked, before = seeded(HARD), Event(), list[bool]()
+
+    class Watched(SeededEngine):
+        def generate(
+            self,
+            requests: Sequence[GenerationRequest],
+            decoding: DecodingConfig,
+            finished: Finished | None = None,
+        ) -> list[tuple[Generation | GenerationFailure, ...]]:
+            answers = super().generate(requests, decoding, finished)
+            before.append(asked.wait(0.1))
+            return answers
+
+    assert ports.teacher is not None
+    noticing = Noticing(ports.teacher, asked)
+    with threads(2, teacher=False) as beside:
+        play(HARD, replace(ports, engine=Watched(), teacher=noticing, beside=beside))
+    assert before == [False, True], "plain prompts, the teacher, reformulated prompts"
 
 
 @pytest.mark.parametrize("who", ["grader", "teacher"])
