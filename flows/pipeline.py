@@ -28,7 +28,7 @@ from zppo.wiring.context import RunContext, open_run
 from zppo.wiring.evaluate import read_evaluation, run_evaluate
 from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
-from zppo.wiring.promote import Wish, read_decision, run_promote
+from zppo.wiring.promote import Outcome, Wish, run_promote
 from zppo.wiring.reuse import prepared_before, say_reuse
 from zppo.wiring.summary import run_summary
 from zppo.wiring.tracking import check_tracking, tracking
@@ -126,10 +126,11 @@ def score_models(run: RunContext, tracker: MlflowTracker) -> None:
     tracker.log_evaluation(read_evaluation(run))
 
 
-def decide_champion(run: RunContext, tracker: MlflowTracker, wish: Wish | None = None) -> None:
+def decide_champion(run: RunContext, tracker: MlflowTracker, wish: Wish | None = None) -> Outcome:
     """The promote stage."""
-    as_task("promote", run_promote, run, tracker.run_id, wish)
-    run.progress.say(f"promote     {read_decision(run).reason}")
+    outcome = as_task("promote", run_promote, run, tracker.run_id, wish)
+    run.progress.say(f"promote     {outcome.decision.reason}")
+    return outcome
 
 
 def summarize(run: RunContext, tracker: MlflowTracker) -> None:

@@ -22,7 +22,6 @@ from schemas.base import Name
 from schemas.config.run import RunConfig
 from schemas.config.teacher import ModelTeacher
 from zppo.errors import ZppoError
-from zppo.wiring.promote import read_decision
 
 Handed = Literal["train", "evaluate"]
 _FLOWS = {"train": train_flow.name, "evaluate": evaluate_flow.name}
@@ -64,9 +63,8 @@ def run_over_pools(config: RunConfig, name: str, handed: tuple[Handed, ...], ask
     with opened(config, name, tagged=False) as run:
         if "evaluate" not in handed:
             evaluate_models(run)
-        conclude(run, ask)
-        waits = ask and read_decision(run).promoted
-    if waits:
+        outcome = conclude(run, ask)
+    if outcome.waits:
         _ask(name)
 
 

@@ -29,7 +29,7 @@ from zppo.runs import read_run
 from zppo.wiring.context import RunContext, open_run
 from zppo.wiring.precompute import run_precompute
 from zppo.wiring.prepare import run_prepare
-from zppo.wiring.promote import Outcome, Wish, read_decision, settle_promotion
+from zppo.wiring.promote import Outcome, Wish, run_promote
 from zppo.wiring.reuse import prepared_before, say_reuse
 from zppo.wiring.tracking import check_tracking, tracking
 
@@ -120,7 +120,7 @@ def settled(name: str, wish: Wish) -> Outcome:
     """A decision, shown on the page, and what became of it."""
     with reopened(name) as run, tracking(run) as tracker:
         show_links(run, tracker)
-        outcome = as_task("promote", settle_promotion, run, tracker.run_id, wish)
+        outcome = as_task("promote", run_promote, run, tracker.run_id, wish)
         show_decision(outcome.decision, outcome.text)
     return outcome
 
@@ -168,10 +168,11 @@ def evaluate_models(run: RunContext) -> None:
         score_models(run, tracker)
 
 
-def conclude(run: RunContext, ask: bool = False) -> None:
+def conclude(run: RunContext, ask: bool = False) -> Outcome:
     """The promote stage, and the summary; the alias does not move where somebody is to be asked."""
     with tracking(run) as tracker:
         show_links(run, tracker)
-        decide_champion(run, tracker, Wish(ask=True) if ask else None)
-        show_decision(read_decision(run))
+        outcome = decide_champion(run, tracker, Wish(ask=True) if ask else None)
+        show_decision(outcome.decision, outcome.text)
     summarize(run, tracker)
+    return outcome

@@ -51,14 +51,8 @@ class Outcome:
         return f"{'approved' if given.approved else 'refused'}: {given.reason}"
 
 
-def run_promote(run: RunContext, mlflow_run_id: str, wish: Wish | None = None) -> str:
-    """The promote stage; returns the path of the run's decision."""
-    settle_promotion(run, mlflow_run_id, wish)
-    return run.paths.promotion
-
-
-def settle_promotion(run: RunContext, mlflow_run_id: str, wish: Wish | None = None) -> Outcome:
-    """Register the best checkpoint, decide, and let the alias follow.
+def run_promote(run: RunContext, mlflow_run_id: str, wish: Wish | None = None) -> Outcome:
+    """The promote stage: register the best checkpoint, decide, and let the alias follow.
 
     A decision is committed before the alias moves, so that a crash in between neither decides twice nor loses
     the promotion. It holds against the champion that it was made against: should another one come in between,
