@@ -19,10 +19,12 @@ class Threads:
     grading: Executor
     teacher: Executor | None
     """None where the teacher needs this machine as the sampler does."""
+    judged: bool = False
+    """Whether grading waits for a judge most of all: the phase that waits for it is named after it."""
 
 
 @contextmanager
-def threads(count: int, teacher: bool = True) -> Iterator[Threads]:
+def threads(count: int, teacher: bool = True, judged: bool = False) -> Iterator[Threads]:
     """As many threads for each, without `teacher` for grading alone.
 
     Where the block fails, what they do is left alone.
@@ -32,7 +34,7 @@ def threads(count: int, teacher: bool = True) -> Iterator[Threads]:
     grading = ThreadPoolExecutor(count, "grading")
     asking = ThreadPoolExecutor(count, "teacher") if teacher else None
     try:
-        yield Threads(grading, asking)
+        yield Threads(grading, asking, judged)
     finally:
         for each in filter(None, (grading, asking)):
             each.shutdown(wait=False, cancel_futures=True)

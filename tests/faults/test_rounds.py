@@ -17,7 +17,7 @@ from zppo.errors import EngineError
 from zppo.layout import RunPaths
 from zppo.learners.torch import TorchLearner
 from zppo.pocket.task import make_questions
-from zppo.ports import Generation, GenerationFailure, GenerationRequest, MiniBatch, UpdateStatistics
+from zppo.ports import Finished, Generation, GenerationFailure, GenerationRequest, MiniBatch, UpdateStatistics
 from zppo.stages.train import read_report
 from zppo.stores.local import LocalStore
 from zppo.stores.rounds import read_round
@@ -96,9 +96,12 @@ def test_a_grading_time_out_is_committed_as_a_failure_of_that_rollout(
     generate = TransformersEngine.generate
 
     def endless(
-        engine: TransformersEngine, requests: Sequence[GenerationRequest], decoding: DecodingConfig
+        engine: TransformersEngine,
+        requests: Sequence[GenerationRequest],
+        decoding: DecodingConfig,
+        finished: Finished | None = None,
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
-        drawn = generate(engine, requests, decoding)
+        drawn = generate(engine, requests, decoding, finished)
         if requests[0].id.startswith("r1/") and requests[0].id.endswith("/plain"):
             first, *others = drawn[0]
             assert isinstance(first, Generation)

@@ -81,9 +81,10 @@ def roll_out(drafts: Sequence[Draft], size: int, ports: Collector, look: Look = 
 
     with ports.phase("student"):
         drawn = draw(drafts, size, decoding, ports.seed, ports.engine, finished if beside else None)
-    with ports.phase("grading"):
-        if beside is None:
+    if beside is None:
+        with ports.phase("grading"):
             return grade(drafts, drawn, ports.grader)
+    with ports.phase("judge" if beside.judged else "grading"):
         return [begun[place].result() for place in range(len(drafts))]
 
 

@@ -78,7 +78,7 @@ def _collecting(its: Expenses) -> Iterator[CostRow]:
 
 
 def _grading(its: Expenses, judged: bool) -> str:
-    """Rounds that ask the judge beside the sampler have the wait for it here, as those of old versions do."""
+    """Rounds of before the judge was timed have its seconds among those of grading."""
     apart = sum("judge" in each.seconds for each in its.timings)
     if not judged or apart == len(its.timings):
         return ""

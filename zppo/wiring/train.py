@@ -81,7 +81,7 @@ def _beside(run: RunContext) -> AbstractContextManager[Threads | None]:
     asks_judge = isinstance(config.judge, EndpointJudge) and judges_free_form(config)
     reached = (machine.teacher if asks_teacher else None, machine.judge if asks_judge else None)
     counts = [access.concurrency for access in reached if access is not None]
-    return threads(max(counts), teacher=asks_teacher) if counts else nullcontext()
+    return threads(max(counts), teacher=asks_teacher, judged=asks_judge) if counts else nullcontext()
 
 
 def check_shared(run: RunContext, prepared: str, pool: str) -> None:

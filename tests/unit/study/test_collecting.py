@@ -106,7 +106,8 @@ def test_what_a_round_asked_of_the_teacher_is_read_without_its_rollouts(
 ) -> None:
     for round_ in rounds_of(trained, record):
         file = trained.home / RunPaths(record.run).collect(round_.index) / "round.json"
-        assert read_served(file) == round_.teacher
+        alone = [served.model_copy(update={"responses": ()}) for served in round_.teacher]
+        assert list(read_served(file)) == alone
 
 
 def plain_group(question: str, correct: int) -> Group:
