@@ -9,6 +9,7 @@ from random import Random
 from transformers import PreTrainedModel
 
 from schemas.config.learner import FsdpLearnerConfig, TorchLearnerConfig
+from schemas.config.machine import LearnerMachines
 from schemas.config.models import ModelConfig
 from tests.tiny import VOCABULARY, save_checkpoint, tiny_model, tiny_tokenizer
 from zppo.core.objective import ClipBounds
@@ -90,6 +91,7 @@ def tiny_fsdp(
     processes: int = 2,
     model: PreTrainedModel | None = None,
     distils: bool = False,
+    machines: LearnerMachines | None = None,
     **settings: object,
 ) -> Iterator[FsdpLearner]:
     """The same learner of a tiny Llama, or distiller, in processes; `directory` is its own."""
@@ -107,7 +109,8 @@ def tiny_fsdp(
         teacher=Source(config=ModelConfig(model="teacher"), directory=teacher) if distils else None,
         threads=1,
     )
-    with closing(FsdpLearner(model or tiny_model("llama"), tiny_tokenizer(), work, directory)) as learner:
+    student = model or tiny_model("llama")
+    with closing(FsdpLearner(student, tiny_tokenizer(), work, directory, machines)) as learner:
         yield learner
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from zppo.errors import InputError
 from zppo.options import RUNS, Home, Machine, runtime_of
 
 RegisteredModel = Annotated[
@@ -94,7 +95,22 @@ def doctor(
         raise typer.Exit(1)
 
 
+def join_learner(home: Home = RUNS, machine: Machine = None) -> None:
+    """Take part in a run's learner with this machine, which the run's machine file counts among its nodes.
+
+    Waits for the run on the first machine, and ends with it: with exit code 0 where it needs no more updates,
+    with 1 where a rank failed; start it again for the run's next start.
+    """
+    machines = runtime_of(home, None, None, machine).learner
+    if machines is None:
+        raise InputError("the machine file has no `learner`, such as {nodes: 2, rendezvous: node-1:29500}")
+    from zppo.learners.fsdp.join import join
+
+    typer.echo(f"waiting for a run at {machines.rendezvous}", err=True)
+    join(machines, home)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (rollback, pull, doctor, ui):
+    for command in (rollback, pull, doctor, ui, join_learner):
         app.command()(command)

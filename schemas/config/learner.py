@@ -75,7 +75,8 @@ class FsdpLearnerConfig(AdamWConfig):
 
     type: Literal["fsdp"] = "fsdp"
     processes: int = Field(ge=1)
-    """On GPUs one each, the first ones of the machine; on the CPU they share its cores."""
+    """On GPUs one each, the first ones of each machine; on the CPU they share its cores. The machine file
+    says among how many machines they are shared out."""
 
 
 def _torch_by_default(value: object) -> object:

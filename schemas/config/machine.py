@@ -1,4 +1,4 @@
-"""Where models are served on a machine; none of it changes what is computed."""
+"""Where models are served and trained on machines; none of it changes what is computed."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -88,6 +88,35 @@ def _type_by_urls(value: object) -> object:
 VllmServers = Annotated[
     ManagedServers | GivenServers, Field(discriminator="type"), BeforeValidator(_type_by_urls)
 ]
+
+
+class LearnerMachines(Config):
+    """Machines that share the ranks of an `fsdp` learner; the run is on the first, the others join it.
+
+    All see the home of runs at the same path, and share nothing else.
+    """
+
+    nodes: int = Field(ge=2)
+    """Machines; `learner.processes` is shared out evenly among them."""
+    rendezvous: str
+    """Where all reach the first machine, and a free port of it, such as `node-1:29500`. Whoever can reach
+    the port can disturb the run, as with any torch program: a network that is yours."""
+    start_seconds: float = Field(default=600.0, gt=0.0)
+    """Longest time that the first machine waits for the others."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, _, port = self.rendezvous.rpartition(":")
+        return host, int(port)
+
+    @field_validator("rendezvous")
+    @classmethod
+    def _is_an_address(cls, rendezvous: str) -> str:
+        host, _, port = rendezvous.rpartition(":")
+        if not host or ":" in host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"expected a host and a port, such as node-1:29500, got {rendezvous!r}")
+        return rendezvous
 
 
 class VllmRuntime(Config):

@@ -16,7 +16,7 @@ from schemas.config.evaluation import (
 )
 from schemas.config.grader import GraderConfig, JudgeConfig, RuleGraderConfig, TeacherJudge
 from schemas.config.learner import LearnerConfig, TorchLearnerConfig
-from schemas.config.machine import VllmRuntime
+from schemas.config.machine import LearnerMachines, VllmRuntime
 from schemas.config.method import (
     Hint,
     MethodConfig,
@@ -142,3 +142,5 @@ class Runtime(Config):
     process; the run is resumed at the round that it was in. 0 turns the watchdog off."""
     vllm: VllmRuntime = VllmRuntime()
     """Where vLLM serves the models whose engine is of type `vllm`."""
+    learner: LearnerMachines | None = None
+    """The machines of a learner of type `fsdp`; none: this one has all of its processes."""

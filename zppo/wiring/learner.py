@@ -1,7 +1,9 @@
 """The learner of a run: recipe -> port."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from schemas.config.learner import FsdpLearnerConfig, TorchLearnerConfig
 from schemas.config.method import PolicyGradient
@@ -37,16 +39,18 @@ def _torch(run: RunContext, config: TorchLearnerConfig) -> Learner:
 
 def _fsdp(run: RunContext, config: FsdpLearnerConfig, stack: ExitStack) -> Learner:
     threads = use_threads(run.student.module, run.runtime.threads)
+    machines = run.runtime.learner
+    here = max(1, config.processes // (machines.nodes if machines else 1))
+    directory = stack.enter_context(scratch(run.runtime.home.absolute() / "tmp"))
     work = Work(
-        student=_source(run.student),
+        student=_source(run, run.student, directory / "student"),
         config=config,
         temperature=run.config.sampling.temperature,
         bounds=_bounds(run),
-        teacher=None if _bounds(run) else _source(_teacher(run)),
-        threads=max(1, threads // config.processes),
+        teacher=None if _bounds(run) else _source(run, _teacher(run), directory / "teacher"),
+        threads=max(1, threads // here),
     )
-    directory = stack.enter_context(scratch(run.runtime.home.absolute() / "tmp"))
-    learner = FsdpLearner(run.student.module, run.student.tokenizer.tokenizer, work, directory)
+    learner = FsdpLearner(run.student.module, run.student.tokenizer.tokenizer, work, directory, machines)
     stack.callback(learner.close)
     return learner
 
@@ -74,5 +78,9 @@ def _teacher(run: RunContext) -> LoadedModel:
     return run.teacher
 
 
-def _source(model: LoadedModel) -> Source:
-    return Source(config=model.config, directory=model.directory)
+def _source(run: RunContext, model: LoadedModel, copy: Path) -> Source:
+    """The checkpoint, copied into the home where other machines have to read it and it is elsewhere."""
+    directory = model.directory
+    if run.runtime.learner and not directory.resolve().is_relative_to(run.runtime.home.resolve()):
+        directory = Path(shutil.copytree(directory, copy))
+    return Source(config=model.config, directory=directory.absolute())

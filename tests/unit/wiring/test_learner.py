@@ -7,12 +7,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from schemas.config.machine import LearnerMachines
 from schemas.config.run import RunConfig, Runtime
 from tests.pipelines import RECIPE
 from zppo.errors import EngineError
+from zppo.learners.fsdp.learner import FsdpLearner
 from zppo.stages.train import Trainer, read_reports
 from zppo.stores.rounds import read_round
 from zppo.wiring.context import RunContext, open_run
+from zppo.wiring.learner import open_learner
 from zppo.wiring.tracking import tracking
 from zppo.wiring.train import open_training
 
@@ -100,3 +103,15 @@ def test_a_run_that_loses_a_rank_says_which_and_ends_as_one_that_does_not(
             advance(trainer)
         assert files(run) == files(whole)
         assert read_reports(run.store, run.paths) == read_reports(whole.store, whole.paths)
+
+
+def test_what_ranks_on_other_machines_load_is_in_the_home(tmp_path: Path) -> None:
+    machines = LearnerMachines(nodes=2, rendezvous="127.0.0.1:29500")
+    runtime = Runtime(home=tmp_path, learner=machines)
+    with open_run(config_of(**FSDP), "r", runtime) as run, open_learner(run) as learner:
+        assert isinstance(learner, FsdpLearner)
+        student = learner.work.student
+        assert not run.student.directory.is_relative_to(tmp_path)
+        assert student.directory.is_relative_to(tmp_path)
+        assert student.load().state_dict().keys() == run.student.module.state_dict().keys()
+    assert not any((tmp_path / "tmp").iterdir())

@@ -47,8 +47,9 @@ class Job(Frozen):
 
     work: Work
     device: Literal["cpu", "cuda"]
+    host: str
+    """Of the training process, as the ranks reach it."""
     port: int
-    """On the loopback interface."""
     token: str
     """Proves to the training process that a connection is a rank's."""
 

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from schemas.config.machine import LearnerMachines
 from zppo.errors import EngineError, InputError
 from zppo.learners import checkpoint, recompute
 from zppo.learners.fsdp.job import Work
@@ -36,6 +37,8 @@ class FsdpLearner:
     """What the ranks compute."""
     scratch: Path
     """A directory of this process's own, with room for the weights."""
+    machines: LearnerMachines | None = None
+    """Those that share the ranks and see `scratch` and the checkpoints; none: this one has all of them."""
     _ranks: Ranks | None = field(default=None, init=False)
     _failure: str = field(default="", init=False)
     """What ended the ranks, until a checkpoint is loaded into new ones."""
@@ -51,10 +54,16 @@ class FsdpLearner:
         SplitModel(self.model)
         if config.gradient_checkpointing:
             recompute.check(self.model)
-        if self._device == "cuda" and torch.cuda.device_count() < processes:
+        nodes = self.machines.nodes if self.machines else 1
+        if processes % nodes:
             raise InputError(
-                f"learner.processes is {processes}, each on a GPU of its own, but this machine shows "
-                f"{torch.cuda.device_count()}; lower it, or run on the CPU with --device cpu"
+                f"learner.processes is {processes}, which cannot be shared out evenly among the {nodes} "
+                "machines of the machine file (learner.nodes)"
+            )
+        if self._device == "cuda" and torch.cuda.device_count() < processes // nodes:
+            raise InputError(
+                f"learner.processes is {processes} on {nodes} machine(s), each on a GPU of its own, but this "
+                f"machine shows {torch.cuda.device_count()}; lower it, or run on the CPU with --device cpu"
             )
 
     def update(self, batch: MiniBatch) -> UpdateStatistics:
@@ -113,7 +122,7 @@ class FsdpLearner:
             raise EngineError(self._failure)
         try:
             if self._ranks is None:
-                self._ranks = Ranks(self.work, self._device, self.scratch)
+                self._ranks = Ranks(self.work, self._device, self.scratch, self.machines)
             return self._ranks.ask(command, arrays)
         except EngineError as error:
             self._ranks, self._failure = None, str(error)

@@ -87,13 +87,13 @@ class Rank:
 
 
 def serve(channel: Channel, rank: Rank) -> None:
-    """Carry out commands until the training process hangs up."""
+    """Carry out commands until the training process ends it; raises `EOFError` where that is gone."""
     while True:
-        try:
-            said, arrays = channel.receive()
-        except EOFError:
+        said, arrays = channel.receive()
+        command = Command.model_validate_json(said)
+        if command.do == "end":
             return
-        reply = rank.do(Command.model_validate_json(said), arrays)
+        reply = rank.do(command, arrays)
         if dist.get_rank() == 0:
             channel.send(*reply)
 
@@ -109,7 +109,7 @@ def main(agent: int, path: Path) -> None:
     backend = "gloo" if job.device == "cpu" else "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend, timeout=_PATIENCE)
     rank = Rank(job.work, job.device)
-    channel = Channel(socket.create_connection(("127.0.0.1", job.port)))
+    channel = Channel(socket.create_connection((job.host, job.port)))
     channel.introduce(job.token, dist.get_rank())
     serve(channel, rank)
     dist.destroy_process_group()

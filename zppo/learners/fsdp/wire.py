@@ -23,7 +23,7 @@ _TOKEN_BYTES = 64
 class Command(Frozen):
     """What all ranks are to do; the arrays beside it are rows."""
 
-    do: Literal["update", "logprobs", "weights", "save", "load"]
+    do: Literal["update", "logprobs", "weights", "save", "load", "end"]
     path: Path | None = None
     """File or directory on a disk that all have."""
     names: tuple[str, ...] = ()
