@@ -179,5 +179,6 @@ def test_nothing_is_left_when_the_training_process_or_the_agent_is_killed(
         assert (len(agents), len(ranks)) == (1, 2)
         (parent if victim == "training process" else agents[0]).kill()
         _, alive = psutil.wait_procs([*agents, *ranks], timeout=20)
-        assert alive == []
+        # A dead agent keeps its number until the training process asks after it.
+        assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
         parent.kill()
