@@ -45,7 +45,9 @@ def files(run: RunContext) -> dict[str, bytes]:
     paths = [run.paths.checkpoint(ROUNDS), *(run.paths.collect(index) for index in (1, 2))]
     found = [file for path in paths for file in (run.store.home / path).iterdir()]
     return {
-        f"{file.parent.name}/{file.name}": file.read_bytes() for file in found if file.name != "manifest.json"
+        f"{file.parent.name}/{file.name}": file.read_bytes()
+        for file in found
+        if file.name not in ("manifest.json", "timings.json")
     }
 
 
