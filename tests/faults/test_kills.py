@@ -48,7 +48,9 @@ def test_a_run_killed_at_every_stage_ends_as_one_that_was_not(
 
 
 def test_nothing_that_is_committed_is_sampled_again(killed: Finished, undisturbed: Finished) -> None:
-    assert samplings(killed) == samplings(undisturbed) + sum(POINTS.values())
+    wasted = samplings(killed) - samplings(undisturbed) - sum(POINTS.values())
+    # MLflow is told of a round while the next one is computed, whose first sampling may have begun.
+    assert wasted in range(1 + sum(point.endswith("log_round") for point in POINTS))
 
 
 def test_killed_processes_leave_nothing_behind(killed: Finished) -> None:
