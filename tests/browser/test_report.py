@@ -111,7 +111,7 @@ def test_a_question_is_followed_through_its_visits(open_page: Open, report: Path
     assert "Clipping is not recorded token by token" in text
     assert page.evaluate("document.activeElement.id") == "life-title"
     life.locator(".rollouts summary").first.click()
-    assert life.locator(".rollouts .token").count() > 0
+    life.locator(".rollouts .token").first.wait_for(state="attached")
 
 
 CONTRASTS = """name => {
