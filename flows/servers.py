@@ -4,9 +4,8 @@ import logging
 import os
 import signal
 import socket
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import prefect
@@ -21,8 +20,7 @@ from prefect.settings import (
 from flows.outages import WhereItStands, check_server, explained, forget_what_is_unsent
 from flows.programs import START_SECONDS, Keeper, Program, ServerError, running
 from zppo.environment import tracking_uri
-from zppo.errors import StoreError
-from zppo.stores.locks import exclusive
+from zppo.stores.locks import turn
 
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
 """Of the pages, where they are free."""
@@ -66,7 +64,7 @@ def _kept_server(home: Path, stands: WhereItStands) -> Iterator[str]:
     """A Prefect server that is started again when it dies; yields its address."""
     url, program = _prefect(home)
     keeper = Keeper(program, lambda line: print(line, flush=True), _stop_at_the_next_commit)
-    with _turn(program.log.parent / "start"):
+    with _turn(program):
         keeper.start()
     try:
         yield url
@@ -95,7 +93,7 @@ def prefect_server(home: Path, port: int = 0, pages: bool = False) -> Iterator[s
     """
     url, program = _prefect(home, port, pages)
     with ExitStack() as stack:
-        with _turn(program.log.parent / "start"):
+        with _turn(program):
             stack.enter_context(running(program))
         yield url
 
@@ -142,20 +140,9 @@ def serve_pages(home: Path) -> None:
         signal.pause()
 
 
-@contextmanager
-def _turn(directory: Path) -> Iterator[None]:
+def _turn(program: Program) -> AbstractContextManager[None]:
     """Wait until no other process starts a server here: two would migrate a new database at once."""
-    deadline = time.monotonic() + START_SECONDS
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(exclusive(directory))
-                break
-            except StoreError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-        yield
+    return turn(program.log.parent / "start", START_SECONDS)
 
 
 def _free_port(wanted: int) -> int:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 from schemas.spend import Spend
 from schemas.teacher import AnsweredQuestion, TeacherPool
@@ -28,10 +29,10 @@ def reply(asked: Asked) -> str:
 
 
 @contextmanager
-def asking(home: Path, url: str) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "tests.faults.asking", str(home), url]
+def asking(home: Path, url: str, *name: str) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "tests.faults.asking", str(home), url, *name]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
@@ -91,3 +92,54 @@ def test_a_killed_precomputation_asks_no_finished_question_again(tmp_path: Path)
     assert 0 <= lost <= 2 * CONCURRENCY
     assert log != Spend()
     assert not list((tmp_path / "killed").rglob(SPEND))
+
+
+@contextmanager
+def two_runs(
+    home: Path,
+) -> Iterator[tuple[ChatServer, "subprocess.Popen[str]", "subprocess.Popen[str]", Event]]:
+    """A run that has begun to ask, its endpoint silent until the event, and one that waits for it."""
+    go_on = Event()
+
+    def held(asked: Asked) -> str:
+        if finished(home):
+            go_on.wait()
+        return reply(asked)
+
+    with (
+        chat_server(ChatServer(reply=held)) as server,
+        asking(home, server.url, "first") as first,
+    ):
+        while not finished(home):
+            assert first.poll() is None, "it ended before it had asked"
+            time.sleep(0.05)
+        with asking(home, server.url, "second") as second:
+            assert second.stdout is not None
+            while f"precompute  waits for process {first.pid} on" not in second.stdout.readline():
+                assert second.poll() is None, "it ended without a wait"
+            try:
+                yield server, first, second, go_on
+            finally:
+                go_on.set()
+
+
+def test_two_runs_that_need_the_same_responses_ask_for_each_once(tmp_path: Path) -> None:
+    with two_runs(tmp_path) as (server, first, second, go_on):
+        go_on.set()
+        for process in (first, second):
+            process.communicate(timeout=200)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert set(server.attempts.values()) == {1}
+    assert not list(tmp_path.rglob(JOURNAL))
+
+
+def test_a_run_that_waits_for_one_that_is_killed_goes_on_with_what_that_has_kept(tmp_path: Path) -> None:
+    with two_runs(tmp_path) as (server, first, second, go_on):
+        first.kill()
+        first.wait()
+        kept, before = finished(tmp_path), len(server.asked)
+        go_on.set()
+        second.communicate(timeout=200)
+    assert second.returncode == 0
+    assert {each.id.split("/")[0] for each in server.asked[before:]}.isdisjoint(kept)
+    assert not list(tmp_path.rglob(JOURNAL))

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from schemas.teacher import AnsweredQuestion
 from zppo.errors import StoreError
 from zppo.stores.files import DiskErrors
+from zppo.stores.locks import Holder, turn
 
 JOURNAL = "answered.jsonl"
 
@@ -63,9 +65,22 @@ class Journal:
                 place += len(line)
 
 
-def discard(directory: Path) -> None:
-    """Remove a journal whose artifact is committed, perhaps by a process that was killed right after."""
-    if directory.exists():
+@contextmanager
+def in_turn(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a journal's directory until its artifact is committed, so that no two processes ask the same.
+
+    Another process that holds it is waited for. What is left at the end is removed.
+
+    Args:
+        directory: Of the journal; made if need be.
+        say: Told whom this process waits for.
+    """
+
+    def waits(other: Holder) -> None:
+        say(f"waits for process {other.pid} on {other.host}, which asks the teacher the same questions")
+
+    with turn(directory, waits=waits):
+        yield
         shutil.rmtree(directory)
 
 

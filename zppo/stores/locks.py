@@ -2,12 +2,13 @@
 
 import fcntl
 import json
+import math
 import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,6 +23,10 @@ _held: set[int] = set()
 """Descriptors of the locks that this process holds."""
 
 
+class InUseError(StoreError):
+    """Another process or thread holds a directory."""
+
+
 class Holder(Frozen):
     """The process that holds a run."""
 
@@ -33,13 +38,13 @@ class Holder(Frozen):
 def exclusive(directory: Path) -> Iterator[None]:
     """Hold `directory`, made if need be, until the block or the process ends.
 
-    Raises `StoreError`, naming the holder, when another process or thread has it.
+    Raises `InUseError`, naming the holder, when another process or thread has it.
     """
     with DiskErrors(directory):
         descriptor = _open_lock(directory)
     try:
         if not (_acquire(descriptor) and _in_place(descriptor, directory)):
-            raise StoreError(_taken(directory))
+            raise InUseError(_taken(directory))
         _held.add(descriptor)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
@@ -47,6 +52,34 @@ def exclusive(directory: Path) -> Iterator[None]:
     finally:
         _held.discard(descriptor)
         os.close(descriptor)
+
+
+@contextmanager
+def turn(
+    directory: Path, seconds: float = math.inf, waits: Callable[[Holder], None] = lambda other: None
+) -> Iterator[None]:
+    """Hold `directory` as `exclusive` does, once whoever has it lets it go.
+
+    Args:
+        directory: Made if need be.
+        seconds: Longest wait; then `InUseError` is raised.
+        waits: Told once, when the wait begins, for whom.
+    """
+    deadline, told = time.monotonic() + seconds, False
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(exclusive(directory))
+                break
+            except InUseError:
+                if time.monotonic() > deadline:
+                    raise
+            other = None if told else holder(directory)
+            if other is not None:
+                waits(other)
+                told = True
+            time.sleep(0.05)
+        yield
 
 
 def holder(directory: Path) -> Holder | None:
@@ -64,9 +97,9 @@ def holder(directory: Path) -> Holder | None:
 
 
 def check_free(directory: Path) -> None:
-    """Raise `StoreError`, naming the holder, when a process has the directory now; nothing is held after."""
+    """Raise `InUseError`, naming the holder, when a process has the directory now; nothing is held after."""
     if holder(directory) is not None:
-        raise StoreError(_taken(directory))
+        raise InUseError(_taken(directory))
 
 
 def try_lock(descriptor: int, shared: bool = False) -> bool:

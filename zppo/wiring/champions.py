@@ -6,18 +6,16 @@ number. Then the alias follows, and last a mark says that it did. Whoever comes 
 process began, and leaves alone what somebody moved by other means after the mark.
 """
 
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from schemas.promotion import ChampionMove
 from zppo.core.champions import rolled_back
-from zppo.errors import StoreError
 from zppo.layout import champion_move, champions
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.identity import identify
 from zppo.stores.local import LocalStore
-from zppo.stores.locks import exclusive
+from zppo.stores.locks import turn
 from zppo.tracking.registry import ModelRegistry, RegisteredVersion
 
 MOVE = "move.json"
@@ -54,8 +52,7 @@ class Champions:
 
         Raises `StoreError`, naming the holder, when another process keeps it for too long.
         """
-        with ExitStack() as stack:
-            self._wait(stack)
+        with turn(self._store.home / champions(self.model), WAIT_SECONDS):
             moves = self.history()
             if moves and not self._is_marked(moves[-1]):
                 self._finish(moves[-1])
@@ -89,15 +86,3 @@ class Champions:
 
     def _mark(self, move: ChampionMove) -> str:
         return f"{champion_move(self.model, move.number)}.moved"
-
-    def _wait(self, stack: ExitStack) -> None:
-        directory = self._store.home / champions(self.model)
-        deadline = time.monotonic() + WAIT_SECONDS
-        while True:
-            try:
-                stack.enter_context(exclusive(directory))
-                return
-            except StoreError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)

@@ -12,7 +12,7 @@ from schemas.question import Question
 from zppo.layout import partial, shared
 from zppo.rendering import load_templates, templates_digest
 from zppo.stages.evaluate import pooled_answers
-from zppo.stages.journal import discard
+from zppo.stages.journal import in_turn
 from zppo.stages.precompute import Precomputation, ask
 from zppo.stores.answers import ANSWERS, read_answers, write_answers
 from zppo.stores.identity import fingerprint, identify
@@ -55,10 +55,11 @@ class EndpointExaminee:
         store, identity = self._run.store, self._identity(prepared)
         path = shared("answers", fingerprint(identity))
         unfinished = store.home / partial("answers", fingerprint(identity))
-        if store.find(path, identity) is None:
-            with store.commit(path, identity) as staging:
-                write_answers(staging.directory / ANSWERS, self._ask(questions, unfinished))
-        discard(unfinished)
+        if store.find(path, identity) is None or unfinished.exists():
+            with in_turn(unfinished, lambda text: self._run.progress.say(f"evaluate    {text}")):
+                if store.find(path, identity) is None:
+                    with store.commit(path, identity) as staging:
+                        write_answers(staging.directory / ANSWERS, self._ask(questions, unfinished))
         return read_answers(store.file(path, ANSWERS))
 
     def _identity(self, prepared: str) -> Identity:

@@ -16,6 +16,7 @@ from schemas.config.teacher import (
     ReferenceTeacher,
     TeacherCompression,
 )
+from schemas.manifest import Identity
 from schemas.question import Question
 from schemas.teacher import TeacherPool
 from zppo.errors import InputError
@@ -23,7 +24,7 @@ from zppo.layout import partial, shared
 from zppo.rendering import templates_digest
 from zppo.sampling import training_decoding
 from zppo.stages.evaluate import Examinee, examine
-from zppo.stages.journal import discard
+from zppo.stages.journal import in_turn
 from zppo.stages.precompute import REPORT, SPEND, Precomputation, only_hard, precompute
 from zppo.stores.artifacts import read_artifact
 from zppo.stores.files import sha256
@@ -65,19 +66,10 @@ def _precompute(run: RunContext) -> str:
     identity = identify("precompute", pool_inputs(run, config), [run.committed(prepared)])
     path = shared("precompute", fingerprint(identity))
     unfinished = run.store.home / partial("precompute", fingerprint(identity))
-    if run.store.find(path, identity) is None:
-        with _job(run, method, config, unfinished) as job:
-            questions = _questions_to_ask(run, prepared, config)
-            with (
-                run.store.commit(path, identity) as staging,
-                run.progress.track("precompute", len(questions)) as advance,
-            ):
-                precompute(
-                    questions, job, unfinished, staging.directory, lambda done, _: advance(done, _spend(run))
-                )
-        if run.teacher is not None and not works_in_rounds(run.config):
-            run.teacher.unload()
-    discard(unfinished)
+    if run.store.find(path, identity) is None or unfinished.exists():
+        with in_turn(unfinished, lambda text: run.progress.say(f"precompute  {text}")):
+            if run.store.find(path, identity) is None:
+                _draw(run, method, config, prepared, unfinished, path, identity)
     pool = read_artifact(run.store, path, REPORT, TeacherPool)
     _say(run, pool)
     if isinstance(method, Hint) and not pool.hints:
@@ -87,6 +79,29 @@ def _precompute(run: RunContext) -> str:
             "<hint> tags; use a stronger teacher, or another write_hint.txt in its template set"
         )
     return path
+
+
+def _draw(
+    run: RunContext,
+    method: WithTeacher,
+    config: AnyTeacher,
+    prepared: str,
+    unfinished: Path,
+    path: str,
+    identity: Identity,
+) -> None:
+    """Ask the teacher what the journal does not have, and commit the pool."""
+    with _job(run, method, config, unfinished) as job:
+        questions = _questions_to_ask(run, prepared, config)
+        with (
+            run.store.commit(path, identity) as staging,
+            run.progress.track("precompute", len(questions)) as advance,
+        ):
+            precompute(
+                questions, job, unfinished, staging.directory, lambda done, _: advance(done, _spend(run))
+            )
+    if run.teacher is not None and not works_in_rounds(run.config):
+        run.teacher.unload()
 
 
 @contextmanager
