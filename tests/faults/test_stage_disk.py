@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from unittest.mock import patch
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from schemas.manifest import Identity
 from tests.faults.conftest import Finished
@@ -177,3 +178,29 @@ def test_the_run_that_met_it_everywhere_ends_as_one_that_met_it_nowhere(
 ) -> None:
     assert differences(results(story.home), undisturbed.results) == []
     assert list((story.home / "tmp").iterdir()) == []
+
+
+def test_a_disk_that_fills_while_a_version_is_copied_ends_the_run_and_the_next_process_completes_it(
+    tmp_path: Path, mlflow_database: Path, undisturbed: Finished
+) -> None:
+    log_artifact, copied = MlflowClient.log_artifact, list[str]()
+
+    def filling(client: MlflowClient, run_id: str, file: str, folder: str) -> None:
+        copied.append(file)
+        if len(copied) == 2:
+            repair.callback(fill(tmp_path))
+        log_artifact(client, run_id, file, folder)
+
+    with _small_disk(tmp_path):
+        shutil.copy(mlflow_database, tmp_path / "mlflow.db")
+        with (
+            ExitStack() as repair,
+            patch.object(MlflowClient, "log_artifact", filling),
+            pytest.raises(
+                StoreError, match=r"registering a version of .*: the disk is full .*free some space"
+            ),
+        ):
+            run_without_prefect(recipe(tmp_path), tmp_path)
+        assert len(copied) == 2
+        run_without_prefect(recipe(tmp_path), tmp_path)
+        assert differences(results(tmp_path), undisturbed.results) == []

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.evaluation import EvaluationAnswer
+from zppo.stores.artifacts import readable
 
 ANSWERS = "answers.parquet"
 
@@ -34,6 +35,11 @@ def write_answers(file: Path, answers: Sequence[EvaluationAnswer]) -> None:
 
 
 def read_answers(file: Path) -> list[EvaluationAnswer]:
-    """The answers that `write_answers` wrote."""
+    """The answers that `write_answers` wrote.
+
+    Raises:
+        StoreError: A row does not fit this program's version.
+    """
     rows = pq.read_table(file, schema=ANSWER_SCHEMA).to_pylist()
-    return [EvaluationAnswer.model_validate(row) for row in rows]
+    with readable(file, "answers", EvaluationAnswer):
+        return [EvaluationAnswer.model_validate(row) for row in rows]

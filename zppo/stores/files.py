@@ -78,6 +78,12 @@ class DiskErrors:
                 ) from error
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that a disk is full; a server's or a database's says so in its text."""
+    number = error.errno if isinstance(error, OSError) else None
+    return number in _FULL or "disk is full" in str(error) or os.strerror(errno.ENOSPC) in str(error)
+
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EROFS, errno.EACCES, errno.EPERM}
 _SQLITE = {

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zppo.errors import InputError, ZppoError
+from zppo.errors import InputError, StoreError, ZppoError
+from zppo.stores.files import is_disk_full
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -36,6 +37,8 @@ def connect(uri: str) -> "MlflowClient":
 
     for library in ("mlflow", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # It prints the traceback of an error that it raises as well.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
@@ -49,12 +52,20 @@ def connect(uri: str) -> "MlflowClient":
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turns a failure of MLflow into a `ZppoError` that says what was being done and how to go on."""
+    """Turns a failure of MLflow into a `ZppoError` that says what was being done and how to go on.
+
+    Raises `StoreError` where the disk is full.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except (MlflowException, OSError) as error:
+        if is_disk_full(error):
+            raise StoreError(
+                f"MLflow failed while {doing}: the disk is full ({without_password(str(error))}). Nothing is "
+                "lost: free some space, and run the same command again"
+            ) from error
         raise ZppoError(
             f"MLflow failed while {doing}: {without_password(str(error))}. Everything that it should show is "
             "in the store: once it answers again, run the same command again"

@@ -1,8 +1,13 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.evaluation import EvaluationAnswer
+from zppo.errors import StoreError
 from zppo.stores.answers import ANSWER_SCHEMA, read_answers, write_answers
 
 ANSWERS = st.lists(
@@ -33,3 +38,10 @@ def test_answers_read_back_exactly(
 
 def test_the_file_has_a_column_for_every_field() -> None:
     assert ANSWER_SCHEMA.names == list(EvaluationAnswer.model_fields)
+
+
+def test_rows_of_another_version_are_refused_with_their_file_their_stage_and_a_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "answers.parquet"
+    pq.write_table(pa.table({"question_id": ["q1"], "outcome": ["unheard of"]}), file)
+    with pytest.raises(StoreError, match=r"cannot read .*answers\.parquet: .*repeats the stage 'answers'"):
+        read_answers(file)
