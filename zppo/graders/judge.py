@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from string import Template, ascii_uppercase
 from threading import Lock
 from typing import Literal
@@ -26,7 +27,8 @@ _TAG = re.compile(r"<(\s*/?\s*[^\W\d_][^<>]*)>")
 class Judge:
     """Gives one verdict for each content: question, options, response and gold answer.
 
-    What was judged before is not asked again, neither in a later call nor within one. Threads may share it.
+    What was judged before is not asked again, neither in a later call nor within one, and what another thread
+    is asking for right now is waited for. Threads may share it.
     """
 
     def __init__(self, model: TextModel, template: Template, special_tokens: Sequence[str] = ()):
@@ -41,23 +43,49 @@ class Judge:
         self._template = template
         self._special_tokens = special_tokens
         self._known: dict[bytes, Verdict] = {}
+        self._coming: dict[bytes, Future[Verdict | GenerationFailure]] = {}
+        """Asked for by some thread, and not here yet."""
         self._lock = Lock()
 
     def verdicts(self, responses: Sequence[tuple[Question, str]]) -> list[Verdict | GenerationFailure]:
-        """One verdict a response, in order; a failure where the model could not be asked, never a verdict."""
+        """One verdict a response, in order; a failure where the model could not be asked, never a verdict.
+
+        An error of the model's is raised in every thread that waits for the content concerned.
+        """
         prompts = [self.prompt(question, response) for question, response in responses]
         keys = [_key(prompt) for prompt in prompts]
+        asked = dict(zip(keys, prompts, strict=True))
         with self._lock:
-            known = {key: self._known[key] for key in keys if key in self._known}
-        fresh = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
-        requests = [TextRequest(f"judge/{key.hex()}", prompt, (0,)) for key, prompt in fresh.items()]
-        written = self._model.write(requests, DECODING.max_response_tokens)
-        found: dict[bytes, Verdict | GenerationFailure] = {
-            key: text if isinstance(text, GenerationFailure) else parse_verdict(text.text)
-            for key, (text,) in zip(fresh, written, strict=True)
-        }
-        self._keep(found.items())
-        return [known[key] if key in known else found[key] for key in keys]
+            known = {key: self._known[key] for key in asked if key in self._known}
+            mine = {key: asked[key] for key in asked if key not in known and key not in self._coming}
+            self._coming |= {key: Future() for key in mine}
+            coming = {key: self._coming[key] for key in asked if key not in known}
+        if mine:
+            self._ask(mine)
+        given = known | {key: each.result() for key, each in coming.items()}
+        return [given[key] for key in keys]
+
+    def _ask(self, prompts: Mapping[bytes, str]) -> None:
+        """Ask for verdicts, and give them, or the error, to all threads that wait for them."""
+        requests = [TextRequest(f"judge/{key.hex()}", prompt, (0,)) for key, prompt in prompts.items()]
+        try:
+            written = self._model.write(requests, DECODING.max_response_tokens)
+            found = {
+                key: text if isinstance(text, GenerationFailure) else parse_verdict(text.text)
+                for key, (text,) in zip(prompts, written, strict=True)
+            }
+        except BaseException as error:
+            for each in self._arrived(prompts):
+                each.set_exception(error)
+            raise
+        self._keep(found.items())  # before they are no longer coming, so that nobody asks in between
+        for each, verdict in zip(self._arrived(found), found.values(), strict=True):
+            each.set_result(verdict)
+
+    def _arrived(self, keys: Iterable[bytes]) -> list[Future[Verdict | GenerationFailure]]:
+        """What was coming and is here now; to be given to those who wait."""
+        with self._lock:
+            return [self._coming.pop(key) for key in keys]
 
     def remember(self, judged: Iterable[tuple[Question, str, Verdict]]) -> None:
         """Take over verdicts of an earlier process on responses to questions."""

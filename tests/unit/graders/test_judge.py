@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Semaphore
 
 import pytest
 from hypothesis import example, given
@@ -10,11 +12,13 @@ from hypothesis import strategies as st
 
 from schemas.config.models import TransformersEngineConfig
 from schemas.question import Question
+from schemas.rollout import Verdict
 from tests.fakes.judge import ScriptedText
 from tests.tiny import tiny_chat, tiny_model
 from zppo.engines.transformers import TransformersEngine
+from zppo.errors import EngineError
 from zppo.graders.judge import DECODING, Judge, load_judge_template, parse_verdict
-from zppo.ports import GenerationFailure
+from zppo.ports import GenerationFailure, Text, TextModel, TextRequest
 from zppo.teachers.text import EngineText
 
 TEMPLATE = load_judge_template("general")
@@ -22,7 +26,7 @@ QUESTION = Question(id="q", source="s", text="Why is the sky blue?", answer="sca
 TAGS = ("<question>", "</question>", "<response>", "</response>", "<right_answer>", "</right_answer>")
 
 
-def judge(model: ScriptedText | None = None, *special_tokens: str) -> Judge:
+def judge(model: TextModel | None = None, *special_tokens: str) -> Judge:
     return Judge(model or ScriptedText(), TEMPLATE, special_tokens)
 
 
@@ -147,6 +151,86 @@ def test_a_failure_is_no_verdict_and_is_asked_again() -> None:
     asked = judge(ScriptedText(lambda prompt: next(replies)))
     assert asked.verdicts([(QUESTION, "so")]) == [failure]
     assert asked.verdicts([(QUESTION, "so")]) == ["correct"]
+
+
+class HeldText:
+    """`TextModel` that answers each call only when it is let go."""
+
+    def __init__(self, *outcomes: Text | GenerationFailure | Exception) -> None:
+        self._outcomes = iter(outcomes)
+        self.calls = 0
+        self.arrived, self.go = Semaphore(0), Semaphore(0)
+
+    def write(
+        self, requests: Sequence[TextRequest], max_tokens: int
+    ) -> list[tuple[Text | GenerationFailure, ...]]:
+        self.calls += 1
+        self.arrived.release()
+        assert self.go.acquire(timeout=60)
+        outcome = next(self._outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return [(outcome,)] * len(requests)
+
+
+CORRECT = Text('{"verdict": "correct"}', 1, 1)
+
+
+def asked_at_once(model: HeldText, count: int) -> list[Future[list[Verdict | GenerationFailure]]]:
+    """The outcomes for `count` threads that ask for one content while the first of them waits for it."""
+    asked, threads = judge(model), ThreadPoolExecutor(count)
+    first = threads.submit(asked.verdicts, [(QUESTION, "so")])
+    assert model.arrived.acquire(timeout=60)
+    others = [threads.submit(asked.verdicts, [(QUESTION, "so")] * 2) for _ in range(count - 1)]
+    wait(others, timeout=0.2)
+    assert not any(each.done() for each in (first, *others))
+    model.go.release(count)
+    threads.shutdown()
+    return [first, *others]
+
+
+def test_the_same_content_in_the_same_moment_is_asked_once() -> None:
+    model = HeldText(CORRECT)
+    first, *others = asked_at_once(model, 5)
+    assert first.result() == ["correct"]
+    assert [each.result() for each in others] == [["correct", "correct"]] * 4
+    assert model.calls == 1
+
+
+def test_a_failure_in_flight_is_everybodys_and_is_asked_again_later() -> None:
+    failure = GenerationFailure("status 500")
+    model = HeldText(failure, CORRECT)
+    first, *others = asked_at_once(model, 3)
+    assert [each.result() for each in (first, *others)] == [[failure], [failure] * 2, [failure] * 2]
+    assert model.calls == 1
+
+
+def test_an_error_in_flight_is_raised_in_every_thread_that_waits_and_leaves_nothing_behind() -> None:
+    model = HeldText(EngineError("the endpoint serves nobody"), CORRECT)
+    asked, threads = judge(model), ThreadPoolExecutor(2)
+    first = threads.submit(asked.verdicts, [(QUESTION, "so")])
+    assert model.arrived.acquire(timeout=60)
+    other = threads.submit(asked.verdicts, [(QUESTION, "so")])
+    wait([other], timeout=0.2)
+    model.go.release(2)
+    for each in (first, other):
+        with pytest.raises(EngineError, match="serves nobody"):
+            each.result()
+    threads.shutdown()
+    assert asked.verdicts([(QUESTION, "so")]) == ["correct"]
+
+
+@given(st.lists(st.lists(st.sampled_from(["so", "scattering", "magic"]), max_size=4), min_size=2, max_size=6))
+def test_however_threads_meet_each_content_is_asked_once_and_judged_alike(calls: list[list[str]]) -> None:
+    model = ScriptedText()
+    asked = judge(model)
+    with ThreadPoolExecutor(len(calls)) as threads:
+        pairs = [[(QUESTION, response) for response in call] for call in calls]
+        given_verdicts = list(threads.map(asked.verdicts, pairs))
+    assert len(model.prompts) == len({response for call in calls for response in call})
+    assert given_verdicts == [
+        ["correct" if response == "scattering" else "wrong" for response in call] for call in calls
+    ]
 
 
 def test_a_local_model_that_writes_something_else_gives_malformed_verdicts() -> None:
