@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from schemas.config.learner import LoraConfig
 from schemas.config.machine import GivenServers, ManagedServers
 from schemas.config.models import ModelConfig, VllmEngineConfig
 from schemas.config.run import Runtime
@@ -31,14 +32,16 @@ def machine(home: Path, **servers: object) -> Runtime:
 
 
 @contextmanager
-def served(model: str, runtime: Runtime, **engine: object) -> Iterator[Served]:
-    """A model on vLLM."""
+def served(
+    model: str, runtime: Runtime, lora: LoraConfig | None = None, **engine: object
+) -> Iterator[Served]:
+    """A model on vLLM, in which adapters will be trained or not."""
     config = ModelConfig(model=model)
     reference = resolve(config)
     resolved = ResolvedModel(reference=model, digest=digest(reference))
     tokenizer = load_tokenizer(config, reference)
     vllm = VllmEngineConfig.model_validate(engine)
-    model_served = Served(config, reference, resolved, tokenizer, vllm, runtime, "student")
+    model_served = Served(config, reference, resolved, tokenizer, vllm, runtime, "student", lora)
     try:
         yield model_served
     finally:

@@ -33,9 +33,10 @@ class ManagedServers(_Servers):
     None: the learner's device, or the CPU."""
     colocated: bool = False
     """On the learner's GPU: the servers sleep while the learner works."""
-    weight_sync: Literal["disk", "nccl"] = "disk"
-    """How new weights get there: as files on disk, which works everywhere, or from the learner's GPU to those
-    of the servers (`devices`) over NCCL. The second has not run on GPUs yet."""
+    weight_sync: Literal["disk", "adapter", "nccl"] = "disk"
+    """How new weights get to the student's servers. disk: as files, which works everywhere. adapter: as files
+    of the adapters alone, where the learner trains some (`learner.lora`). nccl: from the learner's GPU to
+    those of the servers (`devices`) over NCCL, which has not run on GPUs yet."""
     cpu_cache_gib: int = Field(default=2, ge=1)
     """Key-value cache of a server on the CPU."""
     arguments: tuple[str, ...] = ()

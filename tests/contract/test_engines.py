@@ -4,15 +4,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from transformers import LlamaForCausalLM
 
+from schemas.config.learner import LoraConfig
 from schemas.config.models import DecodingConfig, TransformersEngineConfig
 from tests.fakes.engine import ScriptedEngine
 from tests.tiny import ARCHITECTURES, save_servable, tiny_chat, tiny_model
 from tests.vllm_servers import machine, served
 from zppo.engines.transformers import TransformersEngine
+from zppo.learners.lora import Lora
 from zppo.ports import Generation, GenerationFailure, GenerationRequest, RolloutEngine
 
 WINDOW = 256
+LORA = LoraConfig(rank=4)
 PLAIN = DecodingConfig(temperature=1.0, top_p=1.0, top_k=0, presence_penalty=0.0, max_response_tokens=12)
 DECODINGS = {
     "training": PLAIN,
@@ -29,14 +33,20 @@ def transformers(architecture: str) -> RolloutEngine:
     return TransformersEngine(tiny_model(architecture), tiny_chat(), TransformersEngineConfig())
 
 
-VLLM = pytest.param("vllm", marks=pytest.mark.vllm)
+VLLM = [pytest.param(name, marks=pytest.mark.vllm) for name in ("vllm", "vllm with adapters")]
 
 
-@pytest.fixture(params=["scripted", *ARCHITECTURES, VLLM], scope="module")
+@pytest.fixture(params=["scripted", *ARCHITECTURES, *VLLM], scope="module")
 def engine(request, tmp_path_factory) -> Iterator[RolloutEngine]:
+    checkpoint = tmp_path_factory.mktemp("checkpoint")
     if request.param == "vllm":
-        checkpoint = save_servable(tmp_path_factory.mktemp("checkpoint"))
-        with served(str(checkpoint), machine(tmp_path_factory.mktemp("home"))) as model:
+        with served(str(save_servable(checkpoint)), machine(tmp_path_factory.mktemp("home"))) as model:
+            yield model.engine
+    elif request.param == "vllm with adapters":
+        runtime = machine(tmp_path_factory.mktemp("home"), weight_sync="adapter")
+        with served(str(save_servable(checkpoint)), runtime, LORA) as model:
+            model.follow(module := LlamaForCausalLM.from_pretrained(checkpoint))
+            Lora(module, LORA)
             yield model.engine
     else:
         yield scripted() if request.param == "scripted" else transformers(request.param)

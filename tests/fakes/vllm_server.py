@@ -49,6 +49,8 @@ class FakeVllm(ThreadingHTTPServer):
         self.dev_mode = dev_mode
         self.window = window
         self.weights = "default"
+        self.adapters: dict[str, str] = {}
+        """The directory of each."""
         self.busy = 0
         """Resets of the prefix cache that fail."""
         self.calls: list[str] = []
@@ -105,8 +107,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/metrics":
             return self._answer(200, f'vllm:generation_tokens_total{{engine="0"}} {fake.tokens}.0\n')
         if self.path == "/v1/models":
-            served = {"id": "served", "root": fake.model, "max_model_len": fake.window}
-            return self._json({"data": [served]})
+            served = {"id": "served", "root": fake.model, "parent": None, "max_model_len": fake.window}
+            adapters = [
+                {"id": name, "root": root, "parent": "served", "max_model_len": None}
+                for name, root in fake.adapters.items()
+            ]
+            return self._json({"data": [served, *adapters]})
         if self.path == "/weight_info" and fake.dev_mode:
             return self._json({"weight_version": fake.weights})
         return self._answer(404, "Not Found")
@@ -117,7 +123,17 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(content) if content else None
         fake.note(path)
         if path == "/v1/completions":
+            if body["model"] not in ("served", *fake.adapters):
+                return self._answer(404, f"The model {body['model']} does not exist.")
             return self._complete(body)
+        if path == "/v1/load_lora_adapter":
+            if body["lora_name"] in fake.adapters:
+                return self._answer(400, "It has already been loaded.")
+            fake.adapters[body["lora_name"]] = body["lora_path"]
+            return self._answer(200)
+        if path == "/v1/unload_lora_adapter":
+            del fake.adapters[body["lora_name"]]
+            return self._answer(200)
         if not fake.dev_mode:
             return self._answer(404, "Not Found")
         if path == "/collective_rpc":

@@ -15,22 +15,25 @@ from zppo.stores.local import LocalStore
 
 pytestmark = pytest.mark.vllm
 ROUNDS = 3
+LORA = "learner.lora.rank=8"
 
 
-def patient(directory) -> Runtime:
+def patient(directory, **servers: str) -> Runtime:
     """Where no server hangs, a busy machine must not make one look as if."""
-    return machine(directory / "home", silence_seconds=300.0)
+    return machine(directory / "home", silence_seconds=300.0, **servers)
 
 
-def vllm_recipe(directory, rate=3e-3):
+def vllm_recipe(directory, *settings: str, rate=3e-3):
     return recipe(
         directory, f"rounds={ROUNDS}", "engine={type: vllm}", f"learner.learning_rate={rate}",
-        "learner.warmup_updates=0", "checkpoints.every=2",
+        "learner.warmup_updates=0", "checkpoints.every=2", *settings,
     )  # fmt: skip
 
 
-def test_a_pipeline_on_vllm_trains_on_current_weights_and_leaves_no_server(tmp_path):
-    run_without_prefect(vllm_recipe(tmp_path), tmp_path / "home", machine=patient(tmp_path))
+@pytest.mark.parametrize(("weight_sync", "settings"), [("disk", []), ("disk", [LORA]), ("adapter", [LORA])])
+def test_a_pipeline_on_vllm_trains_on_current_weights_and_leaves_no_server(tmp_path, weight_sync, settings):
+    config, runtime = vllm_recipe(tmp_path, *settings), patient(tmp_path, weight_sync=weight_sync)
+    run_without_prefect(config, tmp_path / "home", machine=runtime)
     reports = read_reports(LocalStore(tmp_path / "home"), RunPaths(NAME))
     drifts = [report.drift for report in reports]
     print("drift", json.dumps([drift and drift.model_dump() for drift in drifts]))

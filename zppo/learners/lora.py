@@ -10,11 +10,7 @@ from transformers import PreTrainedModel
 
 from schemas.config.learner import LoraConfig
 from zppo.errors import InputError, StoreError
-from zppo.models.adapters import ADAPTER_NAME
-
-_FILE = "adapter_model.safetensors"
-_PREFIX = "base_model.model."
-"""What peft puts before the names of a model's tensors on disk."""
+from zppo.models.adapters import ADAPTER_FILE, ADAPTER_NAME, ADAPTER_PREFIX
 
 
 class Lora:
@@ -60,13 +56,13 @@ class Lora:
         Raises:
             StoreError: They are missing or damaged, or of other layers or another rank.
         """
-        path = directory / _FILE
+        path = directory / ADAPTER_FILE
         try:
             stored = load_file(path)
         except (OSError, SafetensorError) as error:
             raise StoreError(f"cannot read the adapters {path}: {error}; use another checkpoint") from error
         tensors = {
-            name.removeprefix(_PREFIX).replace(".weight", f".{ADAPTER_NAME}.weight"): tensor
+            name.removeprefix(ADAPTER_PREFIX).replace(".weight", f".{ADAPTER_NAME}.weight"): tensor
             for name, tensor in stored.items()
         }
         own = {name: weight.shape for name, weight in self._model.named_parameters() if weight.requires_grad}

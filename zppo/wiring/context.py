@@ -7,6 +7,7 @@ from functools import cached_property
 
 from pydantic import JsonValue
 
+from schemas.config.learner import LoraConfig, TorchLearnerConfig
 from schemas.config.method import OffPolicy, OnPolicy
 from schemas.config.models import EngineConfig, ModelConfig
 from schemas.config.run import RunConfig, Runtime
@@ -35,6 +36,7 @@ from zppo.watchdog.guard import Watchdog, tell_of_hang
 from zppo.wiring.endpoints import TeacherEndpoint, open_teacher
 from zppo.wiring.grader import Grading, check_judge, judge_inputs, open_grading
 from zppo.wiring.models import LoadedModel, pin
+from zppo.wiring.sync import check_weight_sync
 
 
 class RunContext:
@@ -75,7 +77,9 @@ class RunContext:
     @cached_property
     def student(self) -> LoadedModel:
         """The base student; training changes the weights of its module in place."""
-        return self.load(self.config.student, self.record.student)
+        learner = self.config.learner
+        lora = learner.lora if isinstance(learner, TorchLearnerConfig) else None
+        return self.load(self.config.student, self.record.student, lora=lora)
 
     @cached_property
     def teacher(self) -> LoadedModel | None:
@@ -120,12 +124,16 @@ class RunContext:
         return len(self.student.tokenizer.encode(self.templates.render_plain(question)))
 
     def load(
-        self, config: ModelConfig, resolved: ResolvedModel, engine: EngineConfig | None = None
+        self,
+        config: ModelConfig,
+        resolved: ResolvedModel,
+        engine: EngineConfig | None = None,
+        lora: LoraConfig | None = None,
     ) -> LoadedModel:
         """A model for this run, with the student's sampler unless told otherwise; nothing is loaded yet."""
         model = LoadedModel(
             config, resolved, engine or self.config.engine, self.config, self.runtime, self.watchdog,
-            role="teacher" if engine else "student",
+            role="teacher" if engine else "student", lora=lora,
         )  # fmt: skip
         self._stack.callback(model.unload)
         return model
@@ -176,6 +184,7 @@ def open_run(
             what changed.
     """
     check_judge(config, runtime)
+    check_weight_sync(config, runtime)
     store, paths = LocalStore(runtime.home), RunPaths(name)
     with exclusive(store.home / paths.root), ExitStack() as stack:
         record = _record(config, name, runtime)

@@ -10,7 +10,7 @@ from schemas.run import ResolvedModel
 from zppo.core.evaluation import baseline_scores, score_model
 from zppo.core.randomness import generator
 from zppo.data.table import read_questions
-from zppo.errors import InputError
+from zppo.errors import EngineError, InputError
 from zppo.layout import shared
 from zppo.models.loading import ModelReference, digest
 from zppo.rendering import load_templates, templates_digest
@@ -168,8 +168,21 @@ def _teacher_scores(run: RunContext, prepared: str) -> Iterator[ModelScores]:
         yield _scores(run, "teacher", resolved.reference, model, prepared)
     if config.teacher and isinstance(teacher, EndpointTeacher):
         examinee = EndpointExaminee(run, teacher)
-        answers = examinee.answers(test_questions(run, prepared), prepared)
+        try:
+            answers = examinee.answers(test_questions(run, prepared), prepared)
+        except (EngineError, InputError) as error:
+            raise type(error)(f"{error}. {_without_the_teacher(run)}") from error
         yield score_model("teacher", examinee.name, examinee.digest, answers, config, run.config.seed)
+
+
+def _without_the_teacher(run: RunContext) -> str:
+    """How to go on where a teacher behind an endpoint does not come back."""
+    return (
+        "All rounds and the answers of base and student are committed. If the teacher is gone for good, "
+        "leave it out of the evaluation, in a run that shares them (--home and --machine as before): "
+        f"zppo fork {run.name} --as {run.name}-2 --at-round {run.config.rounds} "
+        "--set evaluation.teacher=false"
+    )
 
 
 def _scores(

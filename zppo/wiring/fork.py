@@ -82,8 +82,8 @@ def check_settings(parent: RunConfig, config: RunConfig, at_round: int) -> None:
     if draws_ahead(parent) and draws_ahead(config):
         old, new = (_flat(pool_settings(each)) for each in (parent, config))
         reasons = _contradictions(old, new, "the teacher's responses were drawn with it") | reasons
-    if config.rounds <= at_round:
-        reasons["rounds"] = f"{config.rounds} (the fork begins with round {at_round + 1}: raise it)"
+    if config.rounds < at_round:
+        reasons["rounds"] = f"{config.rounds} (the fork shares rounds up to {at_round}: raise it)"
     if reasons:
         listed = "\n".join(f"  {field}: {why}" for field, why in sorted(reasons.items()))
         raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
+from schemas.config.learner import LoraConfig
 from schemas.config.models import EngineConfig, ModelConfig, VllmEngineConfig
 from schemas.config.run import RunConfig, Runtime
 from schemas.run import ResolvedModel
@@ -52,6 +53,7 @@ class LoadedModel:
         runtime: Runtime,
         watchdog: Watchdog | None = None,
         role: ServedRole = "student",
+        lora: LoraConfig | None = None,
     ) -> None:
         self.config = model
         self.resolved = resolved
@@ -60,6 +62,8 @@ class LoadedModel:
         self._runtime = runtime
         self._watchdog = watchdog
         self._role = role
+        self._lora = lora
+        """The adapters that will be trained in it, if any."""
 
     @cached_property
     def _reference(self) -> ModelReference:
@@ -103,7 +107,7 @@ class LoadedModel:
         if not isinstance(self._engine, VllmEngineConfig):
             return None
         model = (self.config, self._reference, self.resolved, self.tokenizer)
-        return Served(*model, self._engine, self._runtime, self._role)
+        return Served(*model, self._engine, self._runtime, self._role, self._lora)
 
     @property
     def shares_its_gpu(self) -> bool:

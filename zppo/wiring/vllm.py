@@ -11,6 +11,7 @@ from typing import Literal
 
 from transformers import PreTrainedModel
 
+from schemas.config.learner import LoraConfig
 from schemas.config.machine import GivenServers, ManagedServers, VllmServers
 from schemas.config.models import ModelConfig, VllmEngineConfig
 from schemas.config.run import Runtime
@@ -42,8 +43,19 @@ class Served:
         engine: VllmEngineConfig,
         runtime: Runtime,
         role: ServedRole,
+        lora: LoraConfig | None = None,
     ) -> None:
         """Build the engine; no server is started before it is asked.
+
+        Args:
+            model: Its configuration.
+            reference: Its checkpoint.
+            resolved: Its name and the checkpoint's digest.
+            tokenizer: Behind its chat template.
+            engine: Of the recipe.
+            runtime: Says where the servers are.
+            role: Whose servers.
+            lora: The adapters that will be trained in it, if any.
 
         Raises:
             InputError: The checkpoint cannot be had, or does not say where its responses end.
@@ -66,8 +78,10 @@ class Served:
             colocated=self.colocated,
             wire=_wire(self.servers, runtime),
             workers=_workers(self.servers),
+            adapters=lora is not None and sends_adapters(self.servers),
         )
-        servers = _servers(checkpoint, model, engine, self.servers, runtime, role)
+        rank = lora.rank if lora is not None and terms.adapters else 0
+        servers = _servers(checkpoint, model, engine, self.servers, runtime, role, rank)
         self.engine = VllmEngine(tokenizer, servers, self._weights, terms)
 
     @property
@@ -117,6 +131,7 @@ def _servers(
     servers: VllmServers,
     runtime: Runtime,
     role: ServedRole,
+    adapter_rank: int,
 ) -> Sequence[Server]:
     if isinstance(servers, GivenServers):
         return [GivenServer(url, servers.start_seconds) for url in servers.urls]
@@ -128,6 +143,7 @@ def _servers(
         servers=servers,
         device=str(pick_device(runtime.device)),
         threads=max(1, runtime.threads),
+        adapter_rank=adapter_rank,
     )
     logs = runtime.home.absolute() / "vllm"
     return [
@@ -144,9 +160,14 @@ def _servers(
 
 def _wire(servers: VllmServers, runtime: Runtime) -> Callable[[], Wire] | None:
     """What makes this process's end of a transfer past the disk, where the machine says so."""
-    if isinstance(servers, GivenServers) or servers.weight_sync == "disk":
+    if isinstance(servers, GivenServers) or servers.weight_sync != "nccl":
         return None
     return partial(NcclWire, pick_device(runtime.device))
+
+
+def sends_adapters(servers: VllmServers) -> bool:
+    """Whether new weights go there as adapters beside the checkpoint's."""
+    return isinstance(servers, ManagedServers) and servers.weight_sync == "adapter"
 
 
 def _workers(servers: VllmServers) -> int:

@@ -1,5 +1,6 @@
 """A teacher behind an endpoint answers the held-out questions as a local one does."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from schemas.config.run import RunConfig, Runtime
 from schemas.config.teacher import EndpointTeacher
 from schemas.evaluation import EvaluationAnswer
 from tests.endpoint_servers import ChatServer, chat_server, model_reply
-from tests.pipelines import RECIPE
+from tests.pipelines import RECIPE, run_without_prefect
 from zppo.endpoints.ledger import BudgetReached
-from zppo.errors import InputError
+from zppo.errors import EngineError, InputError
 from zppo.layout import PARTIAL
 from zppo.wiring import evaluate
 from zppo.wiring.context import RunContext, open_run
 from zppo.wiring.endpoint_answers import EndpointExaminee
+from zppo.wiring.fork import fork_run
 from zppo.wiring.gc import find_waste
 from zppo.wiring.prepare import run_prepare
 
@@ -124,3 +126,26 @@ def test_a_machine_without_the_endpoint_is_told_so(tmp_path: Path) -> None:
         pytest.raises(InputError, match=r"set endpoints\.teacher\.url"),
     ):
         answered(run)
+
+
+def test_a_teacher_that_is_gone_for_good_is_left_out_as_the_error_says_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    config = config_of(GREEDY | {"max_response_tokens": 15}).model_copy(update={"rounds": 1})
+    server = ChatServer(reply=model_reply("pocket/teacher"))
+    server.fault = lambda asked: "503" if asked.body["max_tokens"] == 15 else None  # held-out questions
+    with chat_server(server), pytest.raises(EngineError) as raised:
+        run_without_prefect(config, tmp_path, "left", machine(tmp_path, server.url, retries=0))
+    said = re.search(r"zppo fork (\S+) --as (\S+) --at-round (\d+) --set (\S+)$", str(raised.value))
+    assert said
+    parent, name, index, setting = said.groups()
+    stored = {each.parent for each in (tmp_path / "store").rglob("manifest.json")}
+    assert len([each for each in stored if each.parent.name == "answers"]) == 2
+    runtime = Runtime(home=tmp_path)  # without the endpoint
+    forked = fork_run(parent, name, int(index), [setting], runtime)
+    run_without_prefect(forked.recipe, tmp_path, name, runtime)
+    assert {each.parent for each in (tmp_path / "store").rglob("manifest.json")} >= stored
+    assert len([*(tmp_path / "store/answers").iterdir()]) == 2
+    with open_run(forked.recipe, name, runtime) as run:
+        assert [each.role for each in evaluate.read_evaluation(run).models] == ["base", "student"]
+        assert run.committed_rounds() == 1

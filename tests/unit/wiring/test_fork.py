@@ -171,7 +171,7 @@ def test_a_fork_that_lost_its_checkpoints_is_rebuilt_by_its_parents_recipe(copy:
         "teacher.temperature=0.5",
         "teacher={type: reference}",
         "method.teacher_group_size=3",
-        "rounds=3",
+        "rounds=2",
     ],
 )
 def test_a_setting_that_contradicts_what_is_shared_is_refused_by_its_name(
@@ -188,6 +188,8 @@ def test_a_setting_that_contradicts_what_is_shared_is_refused_by_its_name(
     [
         "seed=7",
         "rounds=9",
+        "rounds=3",
+        "evaluation.teacher=false",
         "method.tau=0.25",
         "method={type: grpo}",
         "method.compression.max_tokens=12",

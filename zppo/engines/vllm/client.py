@@ -35,8 +35,14 @@ class ServedModel(BaseModel):
     max_model_len: int
 
 
+class _Adapter(BaseModel):
+    id: str
+    parent: str
+    """The model that it belongs to."""
+
+
 class _Models(BaseModel):
-    data: tuple[ServedModel, ...]
+    data: tuple[ServedModel | _Adapter, ...]
 
 
 class _Weights(BaseModel):
@@ -69,8 +75,18 @@ class VllmClient:
             return False
 
     async def model(self) -> ServedModel:
-        """The model that it serves; of several, the first, which is not an adapter."""
-        return _read(_Models, await self._send("GET", "/v1/models")).data[0]
+        """The model that it serves, without adapters."""
+        for each in await self._models():
+            if isinstance(each, ServedModel):
+                return each
+        raise ServerFault("it serves no model")
+
+    async def adapters(self) -> list[str]:
+        """The names of the adapters that it holds."""
+        return [each.id for each in await self._models() if isinstance(each, _Adapter)]
+
+    async def _models(self) -> tuple[ServedModel | _Adapter, ...]:
+        return _read(_Models, await self._send("GET", "/v1/models")).data
 
     async def complete(
         self,
@@ -129,6 +145,14 @@ class VllmClient:
         """With new weights: forget what was computed with others; name them last."""
         await self.reset_prefix_cache()
         await self._send("POST", "/update_weight_version", {"new_version": name})
+
+    async def load_adapter(self, directory: Path, name: str) -> None:
+        """Read an adapter from its disk, under a name that requests can give in place of the model's."""
+        await self._send("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(directory)})
+
+    async def forget_adapter(self, name: str) -> None:
+        """Serve an adapter no longer."""
+        await self._send("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
     async def join_transfer(self, identity: str, size: int) -> None:
         """Have its workers join an NCCL communicator as ranks 1 to `size` - 1; returns when all have joined.

@@ -26,6 +26,8 @@ class Launch:
     """Of the learner: `cpu`, `cuda` or `cuda:N`."""
     threads: int = 1
     """Of a server on the CPU."""
+    adapter_rank: int = 0
+    """Of the adapters that it is to take; 0: none."""
 
     def command(self, replica: int) -> list[str]:
         """Program and arguments, without the port."""
@@ -43,6 +45,7 @@ class Launch:
             *(["--trust-remote-code"] if self.trust_remote_code else []),
             *(_ON_CPU if self._on_cpu else self._on_gpu(devices)),
             *(_OVER_NCCL if self.servers.weight_sync == "nccl" else []),
+            *(_with_adapter(self.adapter_rank) if self.adapter_rank else []),
             *(["--enable-sleep-mode"] if self.servers.colocated and not self._on_cpu else []),
             "--disable-uvicorn-access-log",
             *self.servers.arguments,
@@ -57,6 +60,8 @@ class Launch:
             "DO_NOT_TRACK": "1",
             "HF_HUB_OFFLINE": "1",  # the checkpoint is a directory
         }
+        if self.adapter_rank:
+            settings["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
         if self._on_cpu:
             settings |= {
                 "OMP_NUM_THREADS": str(self.threads),
@@ -87,6 +92,14 @@ class Launch:
         ]
 
 
+def _with_adapter(rank: int) -> list[str]:
+    """One adapter at a time, of a rank for which the server has room."""
+    room = next(each for each in ADAPTER_RANKS if each >= rank)
+    return ["--enable-lora", "--max-loras", "1", "--max-lora-rank", str(room)]
+
+
+ADAPTER_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Largest ranks that vLLM can be started for."""
 _OVER_NCCL = ("--weight-transfer-config", '{"backend": "nccl"}')
 _ON_CPU = ("--enforce-eager", "--block-size", "32")
 """Blocks of 32 tokens, so that short prompts are shared too."""

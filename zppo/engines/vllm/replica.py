@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import httpx
 
@@ -61,6 +62,8 @@ class Terms:
     """Makes this process's end of a transfer past the disk; None: new weights go over the disk."""
     workers: int = 1
     """Processes of each server."""
+    adapters: bool = False
+    """New weights are adapters beside the checkpoint's weights."""
 
 
 class Replica:
@@ -87,8 +90,8 @@ class Replica:
         attempts = self._terms.restarts + 1
         for attempt in range(attempts):
             try:
-                async with self._prepared() as (client, model):
-                    await self._draw(client, model, [job for job in jobs if not job.done], decoding)
+                async with self._prepared() as (client, name):
+                    await self._draw(client, name, [job for job in jobs if not job.done], decoding)
             except (ServerFault, ServerRefusal) as problem:
                 if attempt + 1 == attempts or isinstance(problem, ServerRefusal):
                     raise EngineError(self._explained(problem, jobs, attempt + 1)) from problem
@@ -120,8 +123,11 @@ class Replica:
             self._transfer.forget()
 
     @asynccontextmanager
-    async def _prepared(self) -> AsyncIterator[tuple[VllmClient, ServedModel]]:
-        """The server running, awake, with the current weights; checked again afterwards."""
+    async def _prepared(self) -> AsyncIterator[tuple[VllmClient, str]]:
+        """The server running, awake, with the current weights, checked again afterwards.
+
+        Also what requests call them.
+        """
         self._server.start()
         async with self._connection() as client:
             await self._server.wait_until_healthy(client)
@@ -135,20 +141,41 @@ class Replica:
                     f"response, but the recipe lets them have {self._terms.window}; start it with a larger "
                     "--max-model-len, or set engine.max_model_len"
                 )
-            await self._bring_weights(client, model)
+            name = await self._bring_weights(client, model)
             held = await client.weights()
-            yield client, model
+            yield client, name
             if await client.weights() != held:
                 raise EngineError(
                     f"another process gave the vLLM server {self._server.name} other weights while it "
                     "sampled; give each run servers of its own, and resume the run"
                 )
 
-    async def _bring_weights(self, client: VllmClient, model: ServedModel) -> None:
-        """Make it hold the current weights, unless it does already; it is asked, not remembered."""
+    async def _bring_weights(self, client: VllmClient, model: ServedModel) -> str:
+        """Make it hold the current weights, unless it does already; it is asked, not remembered.
+
+        Returns what requests call them: the model's name, or an adapter's, which is that of the weights.
+        """
+        weights = self._weights
+        adapter = weights.adapter() if self._terms.adapters else None
+        if adapter is None:
+            await self._bring_model(client, model, weights.name, weights.directory)
+            return model.id
+        await self._bring_model(client, model, weights.digest, lambda: weights.checkpoint)
+        held = await client.adapters()
+        if weights.name not in held:
+            for each in held:
+                await client.forget_adapter(each)
+            await client.load_adapter(adapter, weights.name)
+            await client.reset_prefix_cache()
+        return weights.name
+
+    async def _bring_model(
+        self, client: VllmClient, model: ServedModel, name: str, directory: Callable[[], Path]
+    ) -> None:
+        """Make the model itself hold the weights of that name, which lie in a directory."""
         weights, held = self._weights, await client.weights()
         as_started = held in (None, UNNAMED) and model.root in weights.origins
-        if weights.name == (weights.digest if as_started else held):
+        if name == (weights.digest if as_started else held):
             return
         if held is None:
             raise InputError(
@@ -158,13 +185,13 @@ class Replica:
             )
         tensors = weights.tensors() if self._transfer is not None else None
         if self._transfer is None or tensors is None:
-            await client.load_weights(weights.directory(), weights.name)
+            await client.load_weights(directory(), name)
         else:
             await self._transfer.bring(client, tensors)
-            await client.take_name(weights.name)
+            await client.take_name(name)
 
     async def _draw(
-        self, client: VllmClient, model: ServedModel, jobs: Sequence[Job], decoding: DecodingConfig
+        self, client: VllmClient, name: str, jobs: Sequence[Job], decoding: DecodingConfig
     ) -> None:
         """Draw the responses, as many at a time as allowed; the first problem lets no further one begin."""
         waiting, problems = iter(jobs), list[ServerFault | ServerRefusal]()
@@ -174,7 +201,7 @@ class Replica:
             async with self._connection() as own:
                 for job in waiting:
                     try:
-                        drawn = await self._one(own, model, job, decoding)
+                        drawn = await self._one(own, name, job, decoding)
                     except (ServerFault, ServerRefusal) as problem:
                         problems.append(type(problem)(f"asked for {job.request!r}: {problem}"))
                         return
@@ -197,10 +224,10 @@ class Replica:
         if problems:
             raise problems[0]
 
-    async def _one(self, client: VllmClient, model: ServedModel, job: Job, decoding: DecodingConfig) -> Drawn:
+    async def _one(self, client: VllmClient, name: str, job: Job, decoding: DecodingConfig) -> Drawn:
         terms = self._terms
         return await client.complete(
-            model.id, job.context_ids, job.seed, job.limit, decoding, terms.eos_ids, terms.vocabulary
+            name, job.context_ids, job.seed, job.limit, decoding, terms.eos_ids, terms.vocabulary
         )
 
     async def _watch(self, client: VllmClient) -> None:

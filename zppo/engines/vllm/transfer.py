@@ -97,33 +97,37 @@ class Transfer:
         """Replace the server's weights.
 
         Raises:
-            EngineError: A phase failed or took too long; what hangs in NCCL cannot be called back, so that
-                this process must end.
+            EngineError: A phase failed or took too long. What hangs in NCCL cannot be called back, but
+                does not keep this process from ending.
         """
         try:
             wire = self._wire = self._wire or await self._joined(client)
             await client.start_update()
-            await self._both(client.receive(weights), lambda: wire.send([*weights.values()]))
+            await self._both("send", client.receive(weights), lambda: wire.send([*weights.values()]))
             await client.finish_update()
         except (ServerFault, ServerRefusal, TimeoutError, RuntimeError) as problem:
-            reason = str(problem) or f"nothing in {self._seconds:g} s"
             raise EngineError(
-                f"new weights did not get to the vLLM server over NCCL: {reason}. What is committed stays: "
+                f"new weights did not get to the vLLM server over NCCL: {problem}. What is committed stays: "
                 "resume the run, or set weight_sync to disk in the machine file"
             ) from problem
 
     async def _joined(self, client: VllmClient) -> Wire:
         wire = self._make()
         identity, size = wire.mint(), 1 + self._workers
-        await self._both(
-            client.join_transfer(b64encode(identity).decode(), size), lambda: wire.join(identity, size)
-        )
+        joining = client.join_transfer(b64encode(identity).decode(), size)
+        await self._both("join", joining, lambda: wire.join(identity, size))
         return wire
 
-    async def _both(self, theirs: Coroutine[None, None, None], ours: Callable[[], None]) -> None:
+    async def _both(self, phase: str, theirs: Coroutine[None, None, None], ours: Callable[[], None]) -> None:
         """Both ends of a phase, which wait for each other."""
-        async with asyncio.timeout(self._seconds):
-            await asyncio.gather(theirs, _in_a_thread(ours))
+        try:
+            async with asyncio.timeout(self._seconds):
+                await asyncio.gather(theirs, _in_a_thread(ours))
+        except TimeoutError:
+            raise TimeoutError(
+                f"to {phase} took longer than silence_seconds, {self._seconds:g} s, and what hangs there can "
+                "only end with this process"
+            ) from None
 
 
 async def _in_a_thread(work: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from zppo.errors import EngineError
-from zppo.models.adapters import merged_weights, save_merged
+from zppo.models.adapters import merged_weights, save_adapter, save_merged
 
 
 class Weights:
@@ -42,7 +43,8 @@ class Weights:
         self.digest = digest
         self.name = digest
         """Of the weights as they were at the last look."""
-        self._checkpoint = checkpoint
+        self.checkpoint = checkpoint
+        """The directory of what they began with."""
         self._module: PreTrainedModel | None = None
         self._loaded = ""
 
@@ -58,12 +60,28 @@ class Weights:
 
     def directory(self) -> Path:
         """Where the weights of the last look lie as safetensors; writes them there first if need be."""
-        if self._module is None or self.name == self.digest:
-            return self._checkpoint
+        return self.checkpoint if self._changed is None else self._write(self._changed, save_merged)
+
+    def adapter(self) -> Path | None:
+        """Where the adapters of the last look lie, as peft writes them; None where a checkpoint is all.
+
+        They belong to the checkpoint's weights, which a learner of adapters leaves as they are.
+
+        Raises:
+            EngineError: The module has no adapters.
+        """
+        return None if self._changed is None else self._write(self._changed, save_adapter)
+
+    @property
+    def _changed(self) -> PreTrainedModel | None:
+        """The module, where its weights are others than the checkpoint's."""
+        return None if self.name == self.digest else self._module
+
+    def _write(self, module: PreTrainedModel, save: Callable[[PreTrainedModel, Path], None]) -> Path:
         directory = self._temporary.absolute() / self.name
         if self._written != directory:
             self.remove()
-            save_merged(self._module, directory)
+            save(module, directory)
             self._written = directory
         return directory
 
@@ -73,9 +91,9 @@ class Weights:
         Raises:
             EngineError: The module names them otherwise.
         """
-        if self._module is None or self.name == self.digest:
+        if self._changed is None:
             return None
-        weights = _untied(merged_weights(self._module))
+        weights = _untied(merged_weights(self._changed))
         if unknown := weights.keys() - self._names():
             raise EngineError(
                 f"the checkpoint has no tensor named {min(unknown)!r}, so that a server would not know it: "
@@ -86,7 +104,7 @@ class Weights:
     def _names(self) -> set[str]:
         """Of the checkpoint's tensors."""
         names: set[str] = set()
-        for file in self._checkpoint.glob("*.safetensors"):
+        for file in self.checkpoint.glob("*.safetensors"):
             with safe_open(file, "pt") as opened:
                 names |= set(opened.keys())
         return names

@@ -10,7 +10,7 @@ from schemas.config.models import VllmEngineConfig
 from zppo.engines.vllm.launch import Launch
 
 
-def launch(device: str, engine: VllmEngineConfig | None = None, **servers: object) -> Launch:
+def launch(device: str, engine: VllmEngineConfig | None = None, rank: int = 0, **servers: object) -> Launch:
     return Launch(
         checkpoint=Path("/models/student"),
         dtype="float32",
@@ -18,6 +18,7 @@ def launch(device: str, engine: VllmEngineConfig | None = None, **servers: objec
         engine=engine or VllmEngineConfig(),
         servers=ManagedServers.model_validate(servers),
         device=device,
+        adapter_rank=rank,
     )
 
 
@@ -73,3 +74,17 @@ def test_only_a_server_that_takes_weights_over_nccl_is_told_so():
     assert value(launch("cuda", devices=[1], weight_sync="nccl").command(0), option) == '{"backend": "nccl"}'
     with pytest.raises(ValidationError, match="GPUs that are not the learner's"):
         launch("cuda", colocated=True, weight_sync="nccl")
+
+
+@pytest.mark.parametrize(("rank", "room"), [(1, "1"), (2, "8"), (8, "8"), (65, "128"), (512, "512")])
+def test_a_server_for_adapters_has_room_for_one_of_the_recipes_rank(rank, room):
+    servers = launch("cpu", rank=rank)
+    assert value(servers.command(0), "--max-lora-rank") == room
+    assert value(servers.command(0), "--max-loras") == "1"
+    assert "--enable-lora" in servers.command(0)
+    assert servers.environment(0)["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
+
+
+def test_a_server_without_adapters_takes_none():
+    assert "--enable-lora" not in launch("cpu").command(0)
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in launch("cpu").environment(0)

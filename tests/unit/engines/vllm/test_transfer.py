@@ -1,5 +1,6 @@
 """Weights that go to a server past the disk: the phases, their order, and what a failure says."""
 
+import threading
 from base64 import b64decode
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from zppo.engines.vllm.weights import Weights
 from zppo.errors import EngineError
 
 INIT, START, UPDATE, FINISH = TRANSFER
+# A thread's error may be told of only while the next test is at work.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 class RecordedWire:
@@ -27,16 +30,22 @@ class RecordedWire:
         self.joined: list[tuple[bytes, int]] = []
         self.sent: list[list[Tensor]] = []
         self.error: Exception | None = None
+        self.hang = ""
+        """The phase that never ends."""
 
     def mint(self) -> bytes:
         return b"i" * 128
 
     def join(self, identity: bytes, size: int) -> None:
+        if self.hang == "join":
+            threading.Event().wait()
         self.joined.append((identity, size))
 
     def send(self, tensors: Sequence[Tensor]) -> None:
         if self.error is not None:
             raise self.error
+        if self.hang == "send":
+            threading.Event().wait()
         self.sent.append([tensor.detach().clone() for tensor in tensors])
 
 
@@ -98,7 +107,6 @@ def test_the_tensors_are_sent_in_the_order_told_under_the_checkpoints_names(tmp_
         assert torch.equal(tensor, current[name])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -118,6 +126,24 @@ def test_a_transfer_that_fails_ends_the_run_and_says_what_to_do(
             engine.generate(questions(1), PLAIN)
         assert fake.weights != weights.name
         assert not fake.bodies
+
+
+@pytest.mark.parametrize("phase", ["join", "send"])
+def test_a_transfer_that_hangs_ends_the_run_within_the_bound_and_keeps_no_process_alive(
+    tmp_path: Path, phase: str
+) -> None:
+    wire = RecordedWire()
+    wire.hang = phase
+    with fake_vllm() as fake:
+        engine, model, weights = engine_over(lambda: wire, tmp_path, fake)
+        change(model)
+        with pytest.raises(EngineError, match=rf"NCCL: to {phase} .* 1 s.*with this process.*resume"):
+            engine.generate(questions(1), PLAIN)
+        assert fake.weights != weights.name
+        assert not fake.bodies
+    hanging = [each for each in threading.enumerate() if each.name == "weight transfer"]
+    assert hanging
+    assert all(each.daemon for each in hanging)
 
 
 def test_every_server_has_a_communicator_of_its_own(tmp_path: Path) -> None:
