@@ -36,15 +36,21 @@ def test_a_process_that_dies_or_stops_is_noticed_and_the_same_responses_arrive(e
     assert [each.token_ids for each in after] == [each.token_ids for each in before]
 
 
-@pytest.mark.parametrize("process", ["Worker", "EngineCore", "api_server"])
-def test_a_process_that_is_killed_at_work_loses_nothing_that_had_arrived(engine, process):
+@pytest.mark.parametrize(
+    ("process", "number"),
+    [
+        *((name, signal.SIGKILL) for name in ("Worker", "EngineCore", "api_server")),
+        *((name, signal.SIGSTOP) for name in ("Worker", "api_server")),
+    ],
+)
+def test_a_process_that_dies_or_stops_at_work_loses_nothing_that_had_arrived(engine, process, number):
     requests = chains(engine, 40)
     before, seen = engine.generate(requests, plain(1.0)), []
 
     def arrived(place, responses):
         if not seen:
             (victim, *_) = processes(process)
-            victim.kill()
+            victim.send_signal(number)
         seen.append(place)
 
     after = engine.generate(requests, plain(1.0), arrived)
