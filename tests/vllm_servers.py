@@ -17,6 +17,8 @@ from zppo.wiring.vllm import Served
 
 PYTHON = Path(os.environ.get("VLLM_PYTHON", ".venv-vllm/bin/python"))
 SILENCE_SECONDS = 30.0
+START_SECONDS = 1700.0
+"""A busy machine takes long to start a server; the test's own time-out comes next."""
 
 
 def machine(home: Path, **servers: object) -> Runtime:
@@ -24,7 +26,7 @@ def machine(home: Path, **servers: object) -> Runtime:
     kind = GivenServers if "urls" in servers else ManagedServers
     settings = {"silence_seconds": SILENCE_SECONDS, **servers}
     if kind is ManagedServers:
-        settings |= {"python": PYTHON, "cpu_cache_gib": 1}
+        settings |= {"python": PYTHON, "cpu_cache_gib": 1, "start_seconds": START_SECONDS}
     served = kind.model_validate(settings)
     return Runtime.model_validate(
         {"home": home, "device": "cpu", "vllm": {"student": served, "teacher": served}}

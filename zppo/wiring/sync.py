@@ -23,27 +23,22 @@ def check_weight_sync(config: RunConfig, runtime: Runtime) -> None:
     problem = None
     match servers.weight_sync:
         case "nccl":
-            problem = _over_nccl(config, servers, runtime)
+            problem = _over_nccl(config, runtime)
         case "adapter":
             problem = _as_adapters(config)
     if problem:
         raise InputError(f"vllm.student.weight_sync is {servers.weight_sync}, {problem}")
 
 
-def _over_nccl(config: RunConfig, servers: ManagedServers, runtime: Runtime) -> str | None:
-    device = pick_device(runtime.device)
+def _over_nccl(config: RunConfig, runtime: Runtime) -> str | None:
     if isinstance(config.learner, FsdpLearnerConfig):
         return (
             "which sends the weights of a learner in one process, but learner.type is 'fsdp', whose ranks "
             f"have communicators of their own on the same GPUs: {_DISK}"
         )
+    device = pick_device(runtime.device)
     if device.type != "cuda":
         return f"which goes from GPU to GPU, but the learner is on {str(device)!r}: {_DISK}"
-    if (device.index or 0) in servers.devices:
-        return (
-            f"which cannot send from a GPU to itself, but the learner's, {str(device)!r}, is among devices "
-            f"{list(servers.devices)}: leave it out there, choose another --device, or {_DISK}"
-        )
     return None
 
 
