@@ -126,10 +126,12 @@ def score_models(run: RunContext, tracker: MlflowTracker) -> None:
     tracker.log_evaluation(read_evaluation(run))
 
 
-def decide_champion(run: RunContext, tracker: MlflowTracker, wish: Wish | None = None) -> Outcome:
+def decide_champion(run: RunContext, tracker: MlflowTracker) -> Outcome:
     """The promote stage."""
-    outcome = as_task("promote", run_promote, run, tracker.run_id, wish)
+    outcome = as_task("promote", run_promote, run, tracker.run_id)
     run.progress.say(f"promote     {outcome.decision.reason}")
+    if outcome.waits:
+        run.progress.say(f"promote     {outcome.text}; zppo promote {run.name} approves it")
     return outcome
 
 

@@ -22,6 +22,7 @@ from schemas.base import Name
 from schemas.config.run import RunConfig
 from schemas.config.teacher import ModelTeacher
 from zppo.errors import ZppoError
+from zppo.wiring.promote import require_approval
 
 Handed = Literal["train", "evaluate"]
 _FLOWS = {"train": train_flow.name, "evaluate": evaluate_flow.name}
@@ -43,7 +44,8 @@ def pipeline(
         name: Of the run.
         handed: Stages that their own deployments do, in the pool that those are deployed to. A teacher
             model's responses are drawn by the training.
-        ask: Leave the promotion to a flow run of its own, which waits for somebody to approve it.
+        ask: Leave the promotion to a flow run of its own, which waits for somebody to approve it. A run that
+            was asked about once is not promoted unasked, however it is resumed.
     """
     run_over_pools(config, name, handed, ask)
 
@@ -51,6 +53,8 @@ def pipeline(
 def run_over_pools(config: RunConfig, name: str, handed: tuple[Handed, ...], ask: bool = False) -> None:
     """The stages in order, here or handed on."""
     with opened(config, name, tagged=False) as run:
+        if ask:
+            require_approval(run)
         prepare_data(run)
         if not ("train" in handed and isinstance(config.teacher, ModelTeacher)):
             ask_teacher(run)
@@ -63,7 +67,7 @@ def run_over_pools(config: RunConfig, name: str, handed: tuple[Handed, ...], ask
     with opened(config, name, tagged=False) as run:
         if "evaluate" not in handed:
             evaluate_models(run)
-        outcome = conclude(run, ask)
+        outcome = conclude(run)
     if outcome.waits:
         _ask(name)
 

@@ -168,11 +168,11 @@ def evaluate_models(run: RunContext) -> None:
         score_models(run, tracker)
 
 
-def conclude(run: RunContext, ask: bool = False) -> Outcome:
-    """The promote stage, and the summary; the alias does not move where somebody is to be asked."""
+def conclude(run: RunContext) -> Outcome:
+    """The promote stage, and the summary."""
     with tracking(run) as tracker:
         show_links(run, tracker)
-        outcome = decide_champion(run, tracker, Wish(ask=True) if ask else None)
+        outcome = decide_champion(run, tracker)
         show_decision(outcome.decision, outcome.text)
     summarize(run, tracker)
     return outcome

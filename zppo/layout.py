@@ -89,6 +89,11 @@ class RunPaths:
         return f"{self.root}/promote"
 
     @property
+    def approval(self) -> str:
+        """Is there where a promotion of the run waits for somebody's approval; no artifact."""
+        return f"{self.root}/approval"
+
+    @property
     def answers(self) -> str:
         """The promotion decisions that a person has approved or refused."""
         return f"{self.root}/answers"

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.cli.deploy._schedules import _schedule_config_to_deployment_schedule
+from prefect.client.schemas.objects import DeploymentSchedule
 from pydantic import TypeAdapter
 
+from flows.deploying import merged
 from schemas.config.run import RunConfig
 from tests.pipelines import ROOT
 from zppo.environment import prepare_environment
@@ -59,6 +62,31 @@ def test_only_repair_is_on_before_somebody_switches_a_schedule_on() -> None:
         if any(schedule["active"] for schedule in each.get("schedules", []))
     }
     assert active == {"repair"}
+
+
+def _schedule(slug: str | None, active: bool, **when: Any) -> DeploymentSchedule:
+    return DeploymentSchedule(schedule=when, active=active, slug=slug, parameters={"a": 1})
+
+
+def test_a_schedule_stays_as_it_was_switched_and_one_that_somebody_added_stays() -> None:
+    there = [
+        _schedule("nightly", True, cron="0 9 * * *", timezone="UTC"),
+        _schedule(None, True, interval=600, anchor_date="2026-01-01T00:00:00Z", timezone="UTC"),
+        _schedule("monday", False, rrule="FREQ=WEEKLY;BYDAY=MO"),
+    ]
+    again = merged(PREFECT, {"nightly": there, "notify": [], "of somebody else": there})
+    before = {each["name"]: each for each in PREFECT["deployments"]}
+    after = {each["name"]: each for each in again["deployments"]}
+    assert before.keys() == after.keys()
+    ours, *added = after["nightly"]["schedules"]
+    assert ours == before["nightly"]["schedules"][0] | {"active": True}
+    assert ours["cron"] == "0 1 * * *"
+    read = [_schedule_config_to_deployment_schedule(each) for each in added]
+    assert [each["schedule"] for each in read] == [each.schedule for each in there[1:]]
+    assert [each["active"] for each in read] == [True, False]
+    assert [each.get("slug") for each in read] == [None, "monday"]
+    for name in before.keys() - {"nightly"}:
+        assert after[name] == {"schedules": [], **before[name]}
 
 
 def test_a_worker_s_libraries_are_set_as_on_the_command_line(

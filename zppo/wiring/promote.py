@@ -28,7 +28,7 @@ class Wish:
     force: str | None = None
     """Why, where it is to be the champion whatever the gates say."""
     ask: bool = False
-    """Decide only: the alias waits for somebody's approval."""
+    """Decide only: the alias waits for somebody's approval, also when the run's pipeline is resumed."""
     approval: Approval | None = None
     """Somebody's answer; it holds against the champion that they were asked about."""
 
@@ -51,15 +51,27 @@ class Outcome:
         return f"{'approved' if given.approved else 'refused'}: {given.reason}"
 
 
+def require_approval(run: RunContext) -> None:
+    """From now on nothing but a person makes a champion of this run, however it is resumed."""
+    run.store.write_file(run.paths.approval, b"the promotion waits for somebody to approve it\n")
+
+
+def needs_approval(run: RunContext) -> bool:
+    """Whether only a person makes a champion of this run."""
+    return (run.store.home / run.paths.approval).exists()
+
+
 def run_promote(run: RunContext, mlflow_run_id: str, wish: Wish | None = None) -> Outcome:
     """The promote stage: register the best checkpoint, decide, and let the alias follow.
 
     A decision is committed before the alias moves, so that a crash in between neither decides twice nor loses
     the promotion. It holds against the champion that it was made against: should another one come in between,
-    it is made anew. The pipeline acts once, and never against a person's refusal; asked by a person, the
-    decision is made against today's champion.
+    it is made anew. The pipeline acts once, never against a person's refusal, and not at all on a run that
+    needs an approval; asked by a person, the decision is made against today's champion.
     The first decision of a run stays its artifact, a later one stands in the champion's history.
     """
+    if wish and wish.ask:
+        require_approval(run)
     evaluation = run_evaluate(run)
     registry, model = open_registry(run.runtime), run.config.promotion.registered_model
     run.checkpoints.pin(best_checkpoint(run), "registered", f"a version of {model} was made from it")
@@ -92,7 +104,7 @@ class _Attempt:
         self._registry = registry
         self._version = version
         self._is_asked = wish is not None
-        self._wish = wish or Wish()
+        self._wish = wish or Wish(ask=needs_approval(run))
         self._champions = Champions(run.store, registry, version.model)
         self._identity = identify("promote", {"promotion": run.config.promotion}, [evaluation])
 
@@ -109,7 +121,7 @@ class _Attempt:
             self._commit(decision)
             self._registry.tag(self._version, decision_tags(decision))
             outcome = self._act(decision, champion)
-            if self._is_asked and _reference(champion) != self._version.reference:
+            if (self._is_asked or outcome.waits) and _reference(champion) != self._version.reference:
                 self._registry.tag(self._version, {"approval": outcome.approval})
         return outcome
 
@@ -126,10 +138,10 @@ class _Attempt:
     def _was_champion(self) -> bool:
         return any(move.version == self._version.reference for move in self._champions.history())
 
-    def _refused(self, decision: PromotionDecision) -> Approval | None:
-        """What a person said who refused this challenge earlier, where it is the pipeline that makes it."""
+    def _answer(self, decision: PromotionDecision) -> Approval | None:
+        """What a person said: now, or where it is the pipeline that goes on, who refused it earlier."""
         if self._is_asked:
-            return None
+            return self._wish.approval
         store = self._run.store
         answered = (
             read_artifact(store, path, DECISION, PromotionDecision)
@@ -168,10 +180,10 @@ class _Attempt:
                 f"{mine} was rolled back ({back.reason}), and its evaluation is the same: {stays}; "
                 "--force --reason TEXT makes it champion again"
             )
+        elif refusal := _refusal(self._answer(decision), champion):
+            text = f"{stays}: {refusal}"
         elif self._wish.ask:
             text, waits = f"{mine} passed its gates and waits for approval; until then {stays}", True
-        elif refusal := _refusal(decision.approval or self._refused(decision), champion):
-            text = f"{stays}: {refusal}"
         else:
             text = self._move("promotion", decision.reason, decision, champion)
         return Outcome(decision, text, waits)

@@ -23,7 +23,7 @@ from zppo.stores.identity import identify
 from zppo.wiring.champions import champion_moves
 from zppo.wiring.context import RunContext
 from zppo.wiring.evaluate import read_evaluation
-from zppo.wiring.promote import read_decision
+from zppo.wiring.promote import needs_approval, read_decision
 
 
 def run_summary(run: RunContext, publish: Callable[[Path], None]) -> str:
@@ -80,7 +80,9 @@ def _champion(run: RunContext, decision: PromotionDecision) -> str:
     moves = champion_moves(run.store, decision.registered_model)
     if rolled_back(moves, version):
         return " (rolled back)"
-    return " (made champion)" if any(move.version == version for move in moves) else ""
+    if any(move.version == version for move in moves):
+        return " (made champion)"
+    return " (left to somebody's approval)" if decision.promoted and needs_approval(run) else ""
 
 
 def _accuracy_table(evaluation: Evaluation) -> list[str]:

@@ -17,7 +17,7 @@ from zppo.stores.local import LocalStore
 from zppo.tracking.registry import ModelRegistry, RegisteredVersion
 from zppo.wiring.champions import Champions
 from zppo.wiring.context import open_run
-from zppo.wiring.promote import Wish, run_promote
+from zppo.wiring.promote import Wish, require_approval, run_promote
 from zppo.wiring.pull import pull
 from zppo.wiring.registry import open_registry
 from zppo.wiring.rollback import roll_back
@@ -191,6 +191,28 @@ def test_a_promotion_that_waits_for_approval_moves_by_a_yes_to_that_very_questio
     assert len(answers) == 3
     assert "is the champion already" in said(Wish(ask=True))
     assert tag() == "approved: fast now"
+
+
+def test_a_run_that_needs_an_approval_is_never_promoted_by_its_pipeline_however_often_it_goes_on(
+    tmp_path: Path, mlflow_database: Path
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    home = Home(tmp_path, open_registry(Runtime(home=tmp_path)))
+    home.run("weak", "promotion.min_gain=0.9")
+    first, second = (f"models:/{MODEL}/{number}" for number in (1, 2))
+    home.registry.crown(home.registry.resolve(first, MODEL))
+    strong = recipe(tmp_path, *SHORT, "student.model=pocket/teacher")
+    with open_run(strong, "strong", Runtime(home=tmp_path), Lines(StringIO())) as run:
+        require_approval(run)
+    for _ in range(2):
+        run_without_prefect(strong, tmp_path, "strong")
+        assert home.decision("strong").promoted
+        assert home.champion() == first
+        assert home.registry.resolve(second, MODEL).tags["zppo.approval"] == "waited for"
+    assert f"Registered: {second} (left to somebody's approval)" in str(finished_summary(tmp_path, "strong"))
+    assert home.ask("strong", "student.model=pocket/teacher").endswith(
+        f"{second} is the champion now (before: {first}; zppo rollback goes back to it)\n"
+    )
 
 
 def test_without_a_champion_student_champion_is_refused(tmp_path: Path, mlflow_database: Path) -> None:
