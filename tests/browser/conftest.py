@@ -1,39 +1,24 @@
 """A headless Chromium, and pages that must not complain."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.chromium import chromium
 from tests.stories import tell
 from zppo.report.contents import run_page
 from zppo.report.history import RunHistory
 
 Open = Callable[..., Any]
-SWITCHES = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """The system's own Chromium; nothing is downloaded."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="needs the package playwright: make test-browser installs it"
-    )
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium, args=list(SWITCHES))
+    """A headless Chromium."""
+    with chromium("test-browser") as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="session")

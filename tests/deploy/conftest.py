@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.installation import LONG, Installation, installed
+from tests.chromium import chromium
+from tests.deploy.composed import Composed, composed
+from tests.deploy.installation import Installation, installed
+from tests.deploy.nights import Night, spend_night
+from tests.deploy.waiting import LONG
 from tests.pipelines import RECIPE
 
 SHORT = {
@@ -45,6 +49,26 @@ def place(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> It
         place.start_worker("cpu")
         place.start_worker("gpu")
         yield place
+
+
+@pytest.fixture(scope="session")
+def compose_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+    """What `compose.yaml` says, without its workers."""
+    with composed(tmp_path_factory.mktemp("compose"), tmp_path_factory.mktemp("compose-logs")) as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def compose_night(compose_place: Composed) -> Night:
+    """A night of it."""
+    return spend_night(compose_place)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    with chromium("test-deploy") as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

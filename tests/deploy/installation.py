@@ -4,23 +4,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import psutil
 
+from tests.deploy.waiting import answers, wait_for
 from tests.mlflow_servers import free_port
 from tests.pipelines import ROOT
-
-T = TypeVar("T")
-LONG = 400.0
-"""Seconds that a loaded machine may take for what takes one a minute."""
 
 
 @dataclass
@@ -102,14 +98,24 @@ class Installation:
         found = self.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
         return {each["key"]: each for each in found}
 
-    def start_worker(self, pool: str) -> None:
-        """Start a worker of a pool, in a process group of its own."""
-        command = ["-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
-        self.workers[pool] = _start(command, self.settings, self.logs / f"{pool}.txt")
+    def start_worker(self, pool: str, name: str = "", **more: str) -> None:
+        """Start a worker of a pool, in a process group of its own.
 
-    def kill_worker(self, pool: str) -> None:
+        Args:
+            pool: The work pool.
+            name: Of the worker, where the pool has several; each has its own Prefect home, as on machines.
+            more: Of its environment.
+        """
+        command = ["-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+        if pool == "gpu":
+            command += ["--limit", "1"]
+        home = self.logs / f"prefect-of-{name or pool}"
+        settings = {**self.settings, "PREFECT_HOME": str(home), **more}
+        self.workers[name or pool] = start(command, settings, self.logs / f"{name or pool}.txt")
+
+    def kill_worker(self, name: str) -> None:
         """Kill a worker together with the flow runs that it has started, as when a machine dies."""
-        process = self.workers.pop(pool)
+        process = self.workers.pop(name)
         children = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGKILL)
         for each in children:  # in sessions of their own
@@ -123,29 +129,30 @@ class Installation:
 
 
 @contextmanager
-def installed(home: Path, logs: Path, database: str | None = None) -> Iterator[Installation]:
+def installed(home: Path, logs: Path) -> Iterator[Installation]:
     """Servers on a home and everything deployed; all processes are killed at the end of the block.
 
     Args:
         home: Of the runs.
         logs: What the processes print.
-        database: Of the Prefect server; SQLite below the home by default.
     """
     prefect_port, mlflow_port = free_port(), free_port()
     api, mlflow = f"http://127.0.0.1:{prefect_port}/api", f"http://127.0.0.1:{mlflow_port}"
-    settings = _settings(home, api, mlflow, database)
+    settings = _settings(home, api, mlflow)
     place = Installation(home, api, mlflow, settings, logs)
     servers = [
-        _start([*_PREFECT, "--port", str(prefect_port)], settings, logs / "prefect-server.txt"),
-        _start(_mlflow(home, mlflow_port), settings, logs / "mlflow-server.txt"),
+        start([*_PREFECT, "--port", str(prefect_port)], settings, logs / "prefect-server.txt"),
+        start(_mlflow(home, mlflow_port), settings, logs / "mlflow-server.txt"),
     ]
     try:
         for url in (f"{api}/health", f"{mlflow}/health"):
-            wait_for(url, lambda url=url: _answers(url))  # type: ignore[misc]
+            wait_for(url, lambda url=url: answers(url))  # type: ignore[misc]
         deploy(settings)
         yield place
     finally:
-        for process in (*place.workers.values(), *servers):
+        for name in list(place.workers):
+            place.kill_worker(name)
+        for process in servers:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
@@ -155,15 +162,6 @@ def deploy(settings: Mapping[str, str]) -> None:
     command = ["make", "deploy", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.installed"]
     done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def wait_for(what: str, ask: Callable[[], T | None], seconds: float = LONG, pause: float = 0.5) -> T:
-    """The first answer to a question that is one."""
-    deadline = time.monotonic() + seconds
-    while (found := ask()) is None:
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(pause)
-    return found
 
 
 _PREFECT = ["-m", "prefect", "server", "start", "--host", "127.0.0.1"]
@@ -179,7 +177,7 @@ def _mlflow(home: Path, port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def _settings(home: Path, api: str, mlflow: str, database: str | None) -> dict[str, str]:
+def _settings(home: Path, api: str, mlflow: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
     return kept | {
         "PREFECT_API_URL": api,
@@ -195,19 +193,13 @@ def _settings(home: Path, api: str, mlflow: str, database: str | None) -> dict[s
         "ZPPO_HOME": str(home),
         "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT)]),
         "OMP_NUM_THREADS": "1",
-    } | ({"PREFECT_SERVER_DATABASE_CONNECTION_URL": database} if database else {})  # fmt: skip
+    }  # fmt: skip
 
 
-def _start(command: list[str], settings: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+def start(command: Sequence[str], settings: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    """Start a Python program in a process group of its own."""
     with log.open("a") as output:
         return subprocess.Popen(
             [sys.executable, *command],
             env=settings, cwd=log.parent, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
-
-
-def _answers(url: str) -> bool | None:
-    try:
-        return httpx.get(url, timeout=5).is_success or None
-    except httpx.TransportError:
-        return None

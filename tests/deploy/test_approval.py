@@ -6,7 +6,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.deploy.conftest import STRONG, Trained
-from tests.deploy.installation import Installation, wait_for
+from tests.deploy.installation import Installation
+from tests.deploy.waiting import wait_for
 from zppo.stores.local import LocalStore
 from zppo.wiring.champions import champion_moves
 

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.deploy.installation import Installation, wait_for
+from tests.deploy.installation import Installation
+from tests.deploy.waiting import wait_for
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1800)]
 
