@@ -38,6 +38,19 @@ class Trained:
     """Their last states."""
 
 
+def seen_together(place: Installation, flow_runs: list[str]) -> list[tuple[str, str]]:
+    """The types of two flow runs' states, time and again until both are over."""
+    seen: list[tuple[str, str]] = []
+    end = time.monotonic() + LONG
+    while time.monotonic() < end:
+        first, second = (place.state_of(each)["type"] for each in flow_runs)
+        seen.append((first, second))
+        if {first, second} <= {"COMPLETED", "FAILED", "CRASHED"}:
+            break
+        time.sleep(0.3)
+    return seen
+
+
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[Installation]:
     """Everything deployed by `make deploy`, automations switched on, a worker in each pool."""
@@ -78,14 +91,7 @@ def trained(place: Installation) -> Trained:
         place.start("train", {"config": config, "name": name})
         for name, config in (("weak", WEAK), ("strong", STRONG))
     ]
-    seen: list[tuple[str, str]] = []
-    end = time.monotonic() + LONG
-    while time.monotonic() < end:
-        states = [place.state_of(each) for each in begun]
-        seen.append((states[0]["type"], states[1]["type"]))
-        if all(each["type"] in ("COMPLETED", "FAILED", "CRASHED") for each in states):
-            break
-        time.sleep(0.3)
+    seen = seen_together(place, begun)
     ended = [place.end_of(each) for each in begun]
     assert [each["type"] for each in ended] == ["COMPLETED"] * 2, str(ended) + place.said()
     return Trained(place, seen, ended)

@@ -113,6 +113,12 @@ class Installation:
         settings = {**self.settings, "PREFECT_HOME": str(home), **more}
         self.workers[name or pool] = start(command, settings, self.logs / f"{name or pool}.txt")
 
+    def stop_worker(self, name: str) -> None:
+        """Stop a worker that is idle, as its supervisor would."""
+        process = self.workers.pop(name)
+        process.terminate()
+        process.wait(60)
+
     def kill_worker(self, name: str) -> None:
         """Kill a worker together with the flow runs that it has started, as when a machine dies."""
         process = self.workers.pop(name)
