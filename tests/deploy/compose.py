@@ -37,8 +37,8 @@ def content(name: str, variables: Mapping[str, str]) -> dict[str, Any]:
 
 def image_environment() -> dict[str, str]:
     """What the image sets for every service, paths of the image aside."""
-    last = (FOLDER / "image" / "Dockerfile").read_text().rpartition("FROM ")[2]
-    found = dict(re.findall(r"([A-Z_]+)=(\S+)", last))
+    user = (FOLDER / "image" / "Dockerfile").read_text().partition("AS user")[2].partition("FROM ")[0]
+    found = dict(re.findall(r"([A-Z_]+)=(\S+)", user))
     return {key: each for key, each in found.items() if key not in ("PATH", "ZPPO_HOME")}
 
 
