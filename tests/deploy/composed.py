@@ -74,7 +74,7 @@ class Composed(Installation):
         """What the health check of a service says."""
         here = f"127.0.0.1:{self.ports[service]}"
         command = [each.replace("127.0.0.1:8080", here) for each in self.services.health(service)]
-        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def once(self, service: str) -> None:
         """Run a service that ends by itself, to its end."""

@@ -29,7 +29,7 @@ SETTINGS = load_recipe(
 ).model_dump(mode="json")
 """Long enough for the gates."""
 MODEL = "night"
-SILENCE = 60
+SILENCE = 90
 
 
 @dataclass(frozen=True)
