@@ -9,10 +9,10 @@ import yaml
 from prefect.blocks.system import Secret
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tests.deploy.conftest import SHORT
 from tests.deploy.installation import Installation
 from tests.deploy.waiting import wait_for
 from tests.endpoint_servers import Asked, ChatServer, Fault, chat_server
+from tests.pipelines import RECIPE
 from zppo.machine import MACHINE_FILE
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1200)]
@@ -67,7 +67,7 @@ def test_a_flow_run_whose_key_was_revoked_fails_and_its_retry_goes_on_with_the_n
     machine = place.home / MACHINE_FILE
     machine.write_text(yaml.safe_dump({"endpoints": {"teacher": access}}))
     teacher: dict[str, Any] = {"type": "endpoint", "model": "m", "revision": kind, "templates": "pocket"}
-    config = {**SHORT, "teacher": {**teacher, "max_response_tokens": 16}}
+    config = {**RECIPE, "teacher": {**teacher, "max_response_tokens": 16}}
     try:
         _keep(place, reference, OLD)
         flow_run = place.start("precompute", {"config": config, "name": f"keyed-by-{kind}"})
