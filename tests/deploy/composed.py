@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.deploy.compose import FOLDER, Services, content
 from tests.deploy.installation import Installation, start
 from tests.deploy.stores import Cluster, object_store, postgresql
-from tests.deploy.waiting import wait_for
+from tests.deploy.waiting import LONG, wait_for
 from tests.mlflow_servers import free_port
 
 SERVERS = ("prefect", "mlflow")
@@ -86,8 +86,8 @@ class Composed(Installation):
 
     def mlflow_upgrade(self) -> None:
         """Bring the database of the MLflow server up to date."""
-        options = dict(each.split("=", 1) for each in self.services.command("mlflow") if "=" in each)
-        self._run(["-m", "mlflow", "db", "upgrade", options["--backend-store-uri"]], "mlflow")
+        address = self.services.environment("mlflow", {})["MLFLOW_BACKEND_STORE_URI"]
+        self._run(["-m", "mlflow", "db", "upgrade", address], "mlflow")
 
     def _run(self, command: Sequence[str], service: str) -> None:
         environment = self.services.environment(service, {})
@@ -103,7 +103,7 @@ class Composed(Installation):
             for process in processes.values():
                 process.terminate()
             for name in list(processes):
-                processes.pop(name).wait(60)
+                processes.pop(name).wait(LONG)
 
     def kill(self) -> None:
         """End everything at once."""

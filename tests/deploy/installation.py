@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 import psutil
 
-from tests.deploy.waiting import answers, wait_for
+from tests.deploy.waiting import LONG, answers, wait_for
 from tests.mlflow_servers import free_port
 from tests.pipelines import ROOT
 
@@ -117,7 +117,7 @@ class Installation:
         """Stop a worker that is idle, as its supervisor would."""
         process = self.workers.pop(name)
         process.terminate()
-        process.wait(60)
+        process.wait(LONG)
 
     def kill_worker(self, name: str) -> None:
         """Kill a worker together with the flow runs that it has started, as when a machine dies."""

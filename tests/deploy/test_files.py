@@ -24,6 +24,7 @@ PREFECT = yaml.safe_load((FOLDER / "prefect.yaml").read_text())
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 DEPLOYMENTS = {each["name"]: each for each in PREFECT["deployments"]}
 ONE_SHOT = {"bucket", "deploy"}
+SECRETS = ("POSTGRES_PASSWORD", "S3_SECRET_KEY")
 LOCAL = {
     "PREFECT_HOME",
     "PREFECT_LOGGING_LEVEL",
@@ -123,6 +124,13 @@ def test_no_secret_stands_in_a_file() -> None:
         for name, value in service.get("environment", {}).items():
             assert "PASSWORD" not in name or value.startswith("${"), name
             assert "SECRET" not in name or value.startswith("${"), name
+
+
+def test_no_command_holds_a_secret_and_no_worker_has_one_of_the_servers() -> None:
+    for name, service in COMPOSE["services"].items():
+        parts = ["command", *(("environment", "env_file") if name.startswith("worker") else ())]
+        said = str([service.get(part) for part in parts])
+        assert not any(secret in said for secret in (*SECRETS, "'.env'")), name
 
 
 def test_every_volume_and_dependency_of_a_service_is_declared() -> None:

@@ -121,6 +121,18 @@ def _schedules(deployment: Any) -> list[tuple[str | None, bool, str]]:
     )
 
 
+@pytest.mark.parametrize("service", ["prefect", "mlflow", "worker-cpu", "worker-gpu"])
+def test_after_an_upgrade_a_service_is_well_by_its_own_health_check(upgraded: Upgraded, service: str) -> None:
+    wait_for(f"{service} to be healthy", lambda: upgraded.place.is_well(service) or None)
+
+
+def test_no_password_stands_in_what_the_processes_print(upgraded: Upgraded) -> None:
+    printed = "".join(file.read_text(errors="replace") for file in upgraded.place.logs.glob("*.txt"))
+    assert len(printed) > 1000
+    for secret in (upgraded.password, upgraded.place.database.password, upgraded.place.secret):
+        assert secret not in printed
+
+
 def test_the_old_password_of_the_database_is_none_any_more(upgraded: Upgraded) -> None:
     import psycopg2
 
