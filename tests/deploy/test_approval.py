@@ -8,6 +8,7 @@ from mlflow.tracking import MlflowClient
 from tests.deploy.conftest import STRONG, Trained
 from tests.deploy.installation import Installation
 from tests.deploy.waiting import wait_for
+from zppo.layout import RunPaths
 from zppo.stores.local import LocalStore
 from zppo.wiring.champions import champion_moves
 
@@ -55,6 +56,7 @@ def test_a_pipeline_that_asks_ends_and_a_refusal_is_recorded_and_moves_nothing(s
     (asked,) = [each for each in shop.runs_of("promote") if each["id"] not in before]
     _asked(shop, asked["id"])
     assert (_champion(shop), _tag(shop, "2")) == ("1", "waited for")
+    assert (shop.home / RunPaths("strong").approval).exists()
     page = shop.artifacts_of(asked["id"])["decision"]["data"]
     assert "models:/shop/2 against the champion models:/shop/1" in page
     title = "A promotion waits for approval"
