@@ -45,7 +45,8 @@ def engine(request, tmp_path_factory) -> Iterator[RolloutEngine]:
     elif request.param == "vllm with adapters":
         runtime = machine(tmp_path_factory.mktemp("home"), weight_sync="adapter")
         with served(str(save_servable(checkpoint)), runtime, LORA) as model:
-            model.follow(module := LlamaForCausalLM.from_pretrained(checkpoint))
+            module = LlamaForCausalLM.from_pretrained(checkpoint)
+            model.follow(module)
             Lora(module, LORA)
             yield model.engine
     else:

@@ -58,7 +58,8 @@ class Judge:
         with self._lock:
             known = {key: self._known[key] for key in asked if key in self._known}
             mine = {key: asked[key] for key in asked if key not in known and key not in self._coming}
-            self._coming |= {key: Future() for key in mine}
+            for key in mine:
+                self._coming[key] = Future()
             coming = {key: self._coming[key] for key in asked if key not in known}
         if mine:
             self._ask(mine)
@@ -67,10 +68,10 @@ class Judge:
 
     def _ask(self, prompts: Mapping[bytes, str]) -> None:
         """Ask for verdicts, and give them, or the error, to all threads that wait for them."""
-        requests = [TextRequest(f"judge/{key.hex()}", prompt, (0,)) for key, prompt in prompts.items()]
         try:
+            requests = [TextRequest(f"judge/{key.hex()}", prompt, (0,)) for key, prompt in prompts.items()]
             written = self._model.write(requests, DECODING.max_response_tokens)
-            found = {
+            found: dict[bytes, Verdict | GenerationFailure] = {
                 key: text if isinstance(text, GenerationFailure) else parse_verdict(text.text)
                 for key, (text,) in zip(prompts, written, strict=True)
             }

@@ -170,7 +170,7 @@ class HeldText:
         outcome = next(self._outcomes)
         if isinstance(outcome, Exception):
             raise outcome
-        return [(outcome,)] * len(requests)
+        return [(outcome,) for _ in requests]
 
 
 CORRECT = Text('{"verdict": "correct"}', 1, 1)
