@@ -14,8 +14,10 @@ from schemas.clipping import ClippedTokens
 from schemas.config.models import DecodingConfig
 from schemas.evaluation import Evaluation
 from schemas.question import Question
+from schemas.report import DriftReport
 from schemas.rollout import Compression, StopReason, Verdict
 from zppo.core.values import Original, TeacherResponse
+from zppo.errors import EngineError
 
 
 @dataclass(frozen=True)
@@ -172,13 +174,47 @@ class UpdateStatistics:
     clipped_tokens: tuple[ClippedTokens, ...] | None = None
     """Which tokens the fractions count, in the order of the rows; None where nothing is clipped, or where
     the learner does not tell."""
+    drift: DriftReport | None = None
+    """Of the rollouts that were to be checked; None where none of them is active."""
+
+
+@dataclass(frozen=True)
+class DriftCheck:
+    """Rollouts that the learner's weights must have sampled, or the update is refused."""
+
+    rollouts: frozenset[str]
+    """By name; those that the update does not compute are passed over."""
+    limit: float
+    """Largest difference between a token's old log-probability and the learner's."""
+
+    def concerns(self, rows: Sequence[TrainingRow]) -> bool:
+        """Whether any of these is to be checked."""
+        return not self.rollouts.isdisjoint(row.rollout for row in rows)
+
+
+class StaleRolloutsError(EngineError):
+    """An update was refused: its rollouts were not sampled by the learner's weights."""
+
+    def __init__(self, drift: DriftReport) -> None:
+        """Take what was measured."""
+        super().__init__(f"old log-probabilities differ from the learner's by up to {drift.max:.2g}")
+        self.drift = drift
 
 
 class Learner(Protocol):
     """Holds the student's weights and its optimizer."""
 
-    def update(self, batch: MiniBatch) -> UpdateStatistics:
-        """One optimizer update. Raises `EngineError`, weights unchanged, on NaN or infinity."""
+    def update(self, batch: MiniBatch, check: DriftCheck | None = None) -> UpdateStatistics:
+        """One optimizer update.
+
+        Args:
+            batch: Its rows.
+            check: For policy rows, before a round's first update.
+
+        Raises:
+            StaleRolloutsError: The check failed; weights unchanged.
+            EngineError: NaN or infinity; weights unchanged.
+        """
         ...
 
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:

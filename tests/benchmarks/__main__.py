@@ -15,6 +15,7 @@ PAGES = {
     "decode-smollm2": ["decode", "--models", "SmolLM2-135M's shape"],
     "rounds": ["rounds"],
     "scaling": ["scaling"],
+    "processes": ["processes"],
 }
 """Module and arguments of each; later arguments win."""
 THREADS = 1

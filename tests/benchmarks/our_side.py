@@ -29,7 +29,7 @@ from zppo.models.chat import ChatTokenizer
 from zppo.phases import Phases
 from zppo.ports import Grade
 from zppo.rendering import load_templates
-from zppo.stages.drift import measure_drift
+from zppo.stages.drift import comparison
 
 SEED = 0
 MICRO_BATCH_TOKENS = 1024
@@ -77,9 +77,10 @@ class OurRounds:
         new = list(self.questions.values())
         round_ = self.method.collect(self._index, new, TrainState(round=self._index - 1), self.collector)
         batches = self.method.batches(round_, SEED)
-        measure_drift(round_, SEED, self.learner)
+        compared = comparison(round_, batches, SEED, limit=1e-2)
+        compared.score_others(self.learner)
         for batch in batches:
-            self.learner.update(batch)
+            self.learner.update(batch, compared.check)
         return {"cpu": process_time() - cpu, "wall": perf_counter() - wall}
 
     def _collector(

@@ -1,6 +1,7 @@
 """Seconds a round against TRL's GRPOTrainer, which runs in the environment of `make bench-env`."""
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,11 +33,11 @@ NOTES = (
     "a mini-batch at once, which was faster than parts of 16 rollouts (0.84 s against 0.97 s on the "
     "pocket student).",
     "In *equal lengths* nothing ends a response and every group has a spread, so that both sides compute "
-    "the same number of tokens; what is left is the loop, the shared prompts and the sampler's log- "
-    "probabilities, which TRL computes again. In *its own questions* responses end by themselves and "
+    "the same number of tokens; what is left is the loop, the shared prompts and the sampler's "
+    "log-probabilities, which TRL computes again. In *its own questions* responses end by themselves and "
     "rewards are real: ours then also leaves finished rows out of the batch and groups without a spread "
-    "out of the update. Our rounds hold the scoring of eight rollouts against drift as well; neither "
-    "side's writes files.",
+    "out of the update. Our rounds hold the check of eight rollouts against drift as well, of which those of "
+    "the first update cost nothing; neither side's writes files.",
 )
 
 
@@ -125,7 +126,7 @@ def _measured(case: Case, rounds: int | None, python: Path) -> tuple[Taken, dict
         work = case.prepare(Path(directory))
         with (
             started(python, "tests.benchmarks.trl_side", work) as theirs,
-            started(ROOT / ".venv" / "bin" / "python", "tests.benchmarks.our_side", work) as ours,
+            started(Path(sys.executable), "tests.benchmarks.our_side", work) as ours,
         ):
             versions = theirs.ready()
             ours.ready()

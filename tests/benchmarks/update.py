@@ -22,7 +22,7 @@ from tests.benchmarks.table import Table
 from tests.tiny import tiny_tokenizer
 from zppo.core.objective import ClipBounds
 from zppo.learners.batching import micro_batches
-from zppo.learners.head import score_tokens
+from zppo.learners.head import MAX_CHUNK_LOGITS, score_tokens
 from zppo.learners.objectives import PolicyObjective
 from zppo.learners.packing import sharing_of
 from zppo.learners.torch import TorchLearner
@@ -30,8 +30,16 @@ from zppo.ports import MiniBatch, PolicyRow
 
 TARGET = 0.6
 """Of the limit, for SmolLM2's shape."""
-VOCABULARIES = (1_000, 8_000, 49_152, 152_000, 248_000)
-HEAD_TOKENS, HEAD_HIDDEN = 2048, 64
+HEADS = (
+    (2048, 8_000),
+    (2048, 49_152),
+    (2048, 152_000),
+    (512, 248_000),
+    (2048, 248_000),
+    (8192, 248_000),
+)
+"""Tokens and vocabulary."""
+HEAD_HIDDEN = 64
 SHARES = ("never", "auto")
 COLUMNS = (
     "update",
@@ -138,24 +146,27 @@ def _learner(work: Work, share: str) -> TorchLearner:
 
 
 def _head_table() -> Table:
-    """A row a vocabulary, each measured in a process of its own."""
+    """Each measured in a process of its own."""
     rows = []
-    for vocabulary in VOCABULARIES:
+    for tokens, vocabulary in HEADS:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            peak = pool.apply(head_memory, (vocabulary,))
-        whole = HEAD_TOKENS * vocabulary * 4 / 2**20
-        rows.append((f"{vocabulary:,}", f"{peak:,.0f}", f"{whole:,.0f}"))
-    columns = ("vocabulary", "peak of scores and gradient, MiB", "one copy of all logits, MiB")
-    note = f"{HEAD_TOKENS} tokens, hidden size {HEAD_HIDDEN}; weights and their gradient left out."
+            peak = pool.apply(head_memory, (tokens, vocabulary))
+        whole = tokens * vocabulary * 4 / 2**20
+        rows.append((f"{tokens:,}", f"{vocabulary:,}", f"{peak:,.0f}", f"{whole:,.0f}"))
+    columns = ("tokens", "vocabulary", "peak of scores and gradient, MiB", "one copy of all logits, MiB")
+    note = (
+        f"Hidden size {HEAD_HIDDEN}; weights and their gradient left out. A chunk has at most "
+        f"{MAX_CHUNK_LOGITS * 4 >> 20} MiB of logits, of which the backward pass holds a few copies."
+    )
     return Table("Memory of the output layer", columns, tuple(rows), (note,))
 
 
-def head_memory(vocabulary: int) -> float:
+def head_memory(tokens: int, vocabulary: int) -> float:
     """MiB that scores and gradient of a head take at their peak, weights and their gradient left out."""
     head = nn.Linear(HEAD_HIDDEN, vocabulary, bias=False)
     head.weight.grad = torch.ones_like(head.weight)
-    hidden = torch.randn(HEAD_TOKENS, HEAD_HIDDEN, requires_grad=True)
-    targets = torch.randint(vocabulary, (HEAD_TOKENS,))
+    hidden = torch.randn(tokens, HEAD_HIDDEN, requires_grad=True)
+    targets = torch.randint(vocabulary, (tokens,))
     forget_peak()
     before = peak_memory()
     score_tokens(head, hidden, targets, 1.0)[0].sum().backward()  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ from tests.fakes.learner import UnigramLearner
 from tests.learning import distillation_rows, random_rows, tiny_distiller, tiny_fsdp, tiny_learner
 from tests.tiny import VOCABULARY
 from zppo.errors import EngineError, StoreError
-from zppo.ports import DistillationRow, Learner, MiniBatch, PolicyRow
+from zppo.ports import DistillationRow, DriftCheck, Learner, MiniBatch, PolicyRow, StaleRolloutsError
 
 Rows = list[PolicyRow] | list[DistillationRow]
 
@@ -114,6 +114,13 @@ def close() -> Iterator[None]:
         warm.close()
 
 
+def on_policy(learner: Learner, job: Job) -> tuple[PolicyRow, ...]:
+    """Rows that the learner's weights could have sampled."""
+    rows = [row for row in job.draw(9, 0) if isinstance(row, PolicyRow)]
+    scored = zip(rows, learner.logprobs(rows), strict=True)
+    return tuple(replace(row, old_logprobs=logprobs) for row, logprobs in scored)
+
+
 def lengths(rows: Sequence[PolicyRow | DistillationRow]) -> list[int]:
     return [len(row.response_ids) for row in rows]
 
@@ -158,6 +165,41 @@ def test_weights_of_tokens_scale_their_share_of_loss_and_gradient(job: Job) -> N
     assert halved.loss == pytest.approx(plain.loss / 2, rel=1e-5)
     assert halved.grad_norm == pytest.approx(plain.grad_norm / 2, rel=1e-4)
     assert (none.loss, none.grad_norm) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("job", POLICY_JOBS)
+def test_rollouts_of_other_weights_are_refused_and_change_nothing(job: Job) -> None:
+    learner, untouched = job.make(), job.make()
+    rows = on_policy(learner, job)
+    old = (*rows[4].old_logprobs[:-1], rows[4].old_logprobs[-1] - 0.5)
+    assert rows[4].advantage
+    stale = MiniBatch((*rows[:4], replace(rows[4], old_logprobs=old), *rows[5:]))
+    with pytest.raises(StaleRolloutsError) as caught:
+        learner.update(stale, DriftCheck(frozenset({rows[4].rollout}), limit=0.1))
+    assert caught.value.drift.max == pytest.approx(0.5, abs=1e-4)
+    assert caught.value.drift.tokens == len(rows[4].response_ids)
+    assert learner.logprobs(rows) == untouched.logprobs(rows)
+    assert learner.update(MiniBatch(rows)) == untouched.update(MiniBatch(rows))
+    assert learner.logprobs(rows) == untouched.logprobs(rows)
+
+
+@pytest.mark.parametrize("job", POLICY_JOBS)
+def test_a_check_looks_at_the_rollouts_that_it_names_alone_and_changes_no_update(job: Job) -> None:
+    learner, unchecked = job.make(), job.make()
+    rows = on_policy(learner, job)
+    active = [row for row in rows if row.advantage]
+    stale = replace(active[0], old_logprobs=tuple(value - 0.5 for value in active[0].old_logprobs))
+    batch = MiniBatch(tuple(stale if row is active[0] else row for row in rows))
+    idle = {row.rollout for row in rows if not row.advantage}
+    check = DriftCheck(frozenset({row.rollout for row in active[1:]} | idle | {"not here"}), limit=0.1)
+    checked, plain = learner.update(batch, check), unchecked.update(batch)
+    assert checked.drift is not None
+    assert plain.drift is None
+    assert checked.drift.tokens == sum(lengths(active[1:]))
+    assert checked.drift.max < 1e-4
+    assert replace(checked, drift=None) == plain
+    assert learner.logprobs(rows) == unchecked.logprobs(rows)
+    assert learner.update(batch, DriftCheck(frozenset({"not here"}), limit=0.1)).drift is None
 
 
 @pytest.mark.parametrize("job", DISTILLATION_JOBS)

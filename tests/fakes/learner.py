@@ -5,8 +5,18 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from schemas.report import DriftReport
+from zppo.core.drift import drift_report
 from zppo.errors import EngineError, StoreError
-from zppo.ports import DistillationRow, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
+from zppo.ports import (
+    DistillationRow,
+    DriftCheck,
+    MiniBatch,
+    PolicyRow,
+    StaleRolloutsError,
+    TrainingRow,
+    UpdateStatistics,
+)
 
 
 class UnigramLearner:
@@ -23,7 +33,7 @@ class UnigramLearner:
         self.batches: list[MiniBatch] = []
         """Every mini-batch of an update so far, in order."""
 
-    def update(self, batch: MiniBatch) -> UpdateStatistics:
+    def update(self, batch: MiniBatch, check: DriftCheck | None = None) -> UpdateStatistics:
         """Move the logits along the advantages, or towards the teacher."""
         self.batches.append(batch)
         tokens = sum(len(row.response_ids) for row in batch.rows)
@@ -34,13 +44,14 @@ class UnigramLearner:
         if not active_tokens:
             return UpdateStatistics(0.0, 0.0, 0.0, clipped, clipped, clipped, tokens, active_tokens, which)
         _check(active)
+        drift = self._drift(active, check) if check else None
         loss, gradient = self._distil(active) if clipped is None else self._reinforce(active, tokens)
         entropy = -sum(math.exp(logprob) * logprob for logprob in self._distribution())
         self.logits = [
             logit - self._learning_rate * slope for logit, slope in zip(self.logits, gradient, strict=True)
         ]
-        norm = math.hypot(*gradient)
-        return UpdateStatistics(loss, norm, entropy, clipped, clipped, clipped, tokens, active_tokens, which)
+        counts = (clipped, clipped, clipped, tokens, active_tokens, which)
+        return UpdateStatistics(loss, math.hypot(*gradient), entropy, *counts, drift)
 
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Of each response token."""
@@ -78,6 +89,16 @@ class UnigramLearner:
         from_teacher = sum(q * math.log(q / m) for q, m in zip(self._teacher, mixture, strict=True))
         gradient = [weight * p * (ratio - from_student) / 2 for p, ratio in zip(student, ratios, strict=True)]
         return weight * (from_student + from_teacher) / 2, gradient
+
+    def _drift(self, rows: Sequence[TrainingRow], check: DriftCheck) -> DriftReport | None:
+        checked = [row for row in rows if isinstance(row, PolicyRow) and row.rollout in check.rollouts]
+        pairs = zip(checked, self.logprobs(checked), strict=True)
+        drift = drift_report(
+            [abs(a - b) for row, ours in pairs for a, b in zip(ours, row.old_logprobs, strict=True)]
+        )
+        if drift is not None and drift.max > check.limit:
+            raise StaleRolloutsError(drift)
+        return drift
 
     def _distribution(self) -> list[float]:
         normalizer = math.log(sum(map(math.exp, self.logits)))

@@ -17,7 +17,15 @@ from zppo.errors import EngineError
 from zppo.layout import RunPaths
 from zppo.learners.torch import TorchLearner
 from zppo.pocket.task import make_questions
-from zppo.ports import Finished, Generation, GenerationFailure, GenerationRequest, MiniBatch, UpdateStatistics
+from zppo.ports import (
+    DriftCheck,
+    Finished,
+    Generation,
+    GenerationFailure,
+    GenerationRequest,
+    MiniBatch,
+    UpdateStatistics,
+)
 from zppo.stages.train import read_report
 from zppo.stores.local import LocalStore
 from zppo.stores.rounds import read_round
@@ -41,12 +49,14 @@ def test_nan_in_the_weights_stops_the_round_and_names_its_rollouts(
 ) -> None:
     update, calls = TorchLearner.update, []
 
-    def poisoned(learner: TorchLearner, batch: MiniBatch) -> UpdateStatistics:
+    def poisoned(
+        learner: TorchLearner, batch: MiniBatch, check: DriftCheck | None = None
+    ) -> UpdateStatistics:
         calls.append(batch)
         if len(calls) == 4:  # the second one of round 2
             with torch.no_grad():
                 next(iter(learner._parameters.values()))[:] = float("nan")
-        return update(learner, batch)
+        return update(learner, batch, check)
 
     store = LocalStore(home)
     with pytest.MonkeyPatch.context() as patch:

@@ -31,6 +31,8 @@ class Terms(NamedTuple):
     """Tokens clipped low, high and dual; empty where the objective does not clip."""
     clipped_3T: Tensor | None = None
     """Whether each token is clipped low, high and dual; None where the objective does not clip."""
+    drift_T: Tensor | None = None
+    """Each token's difference from its old log-probability; None where the rows have none."""
 
 
 class Objective(Protocol):
@@ -90,15 +92,17 @@ class PolicyObjective:
         logprobs_T, entropies_T = score_tokens(
             student.head, student.hidden_states(micro_batch), micro_batch.targets_T, self.temperature
         )
+        old_T = _tensor(list(chain.from_iterable(row.old_logprobs for row in policy_rows)), logprobs_T)
         surrogate = clipped_surrogate(
             logprobs_T,
-            _tensor(list(chain.from_iterable(row.old_logprobs for row in policy_rows)), logprobs_T),
+            old_T,
             _repeat([row.advantage for row in policy_rows], micro_batch, logprobs_T),
             self.bounds,
             _tensor(list(chain.from_iterable(map(_importance, policy_rows))), logprobs_T),
         )
         clipped = (surrogate.clipped_low, surrogate.clipped_high, surrogate.clipped_dual)
-        return Terms(surrogate.loss / tokens, entropies_T.sum(), clipped, surrogate.clipped_3T)
+        drift_T = (logprobs_T.detach() - old_T).abs()
+        return Terms(surrogate.loss / tokens, entropies_T.sum(), clipped, surrogate.clipped_3T, drift_T)
 
 
 class DistillationObjective:

@@ -91,6 +91,11 @@ def sharing_of(model: PreTrainedModel, max_tokens: int) -> Sharing | None:
     return Sharing(reach, min(max_tokens, getattr(config, "sliding_window", None) or max_tokens))
 
 
+def rows_of(packs: Sequence[Pack]) -> tuple[TrainingRow, ...]:
+    """All rows, pack after pack."""
+    return tuple(chain.from_iterable(each.rows for each in packs))
+
+
 def pack(rows: Sequence[TrainingRow], sharing: Sharing | None) -> list[Pack]:
     """The rows in packs, one each without sharing; their order has no influence as long as names differ."""
     packs: dict[tuple[int, ...], list[Pack]] = {}

@@ -16,7 +16,7 @@ from zppo.learners.team import Alone
 from zppo.learners.updater import Updater
 from zppo.models.adapters import save_merged
 from zppo.models.memory import memory_explained
-from zppo.ports import MiniBatch, TrainingRow, UpdateStatistics
+from zppo.ports import DriftCheck, MiniBatch, TrainingRow, UpdateStatistics
 
 _LESS_MEMORY = "a lower learner.max_batch_tokens, or with learner.gradient_checkpointing"
 
@@ -59,14 +59,14 @@ class TorchLearner:
         self._updater = Updater(split, config, objective, temperature, Alone())
         self._parameters = self._updater.parameters
 
-    def update(self, batch: MiniBatch) -> UpdateStatistics:
+    def update(self, batch: MiniBatch, check: DriftCheck | None = None) -> UpdateStatistics:
         """Make one optimizer update.
 
         Raises:
             EngineError: As `Updater` has it. Or the memory does not suffice.
         """
         with memory_explained(f"update {self._updater.updates + 1}", _LESS_MEMORY):
-            return self._updater.update(batch)
+            return self._updater.update(batch, check)
 
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Log-probability of each response token at the sampling temperature; row order is kept."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zppo.ports import Learner, MiniBatch, TrainingRow, UpdateStatistics
+from zppo.ports import DriftCheck, Learner, MiniBatch, TrainingRow, UpdateStatistics
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,10 @@ class TurnTakingLearner:
     leave: Callable[[], None]
     """Returns when the sampler has left; does nothing where it already has."""
 
-    def update(self, batch: MiniBatch) -> UpdateStatistics:
+    def update(self, batch: MiniBatch, check: DriftCheck | None = None) -> UpdateStatistics:
         """One optimizer update."""
         self.leave()
-        return self.learner.update(batch)
+        return self.learner.update(batch, check)
 
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Log-probability of each response token at the sampling temperature."""

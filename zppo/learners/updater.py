@@ -1,9 +1,9 @@
 """Optimizer updates of a model, whatever the objective and however many processes compute them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -12,16 +12,20 @@ from torch.nn.utils import clip_grads_with_norm_
 
 from schemas.clipping import ClippedTokens
 from schemas.config.learner import AdamWConfig
+from schemas.report import DriftReport
 from zppo.errors import EngineError
 from zppo.learners import recompute
 from zppo.learners.batching import MicroBatch, collate, turns
 from zppo.learners.clipping import clipped_tokens
+from zppo.learners.drift import checked
 from zppo.learners.head import score_tokens
 from zppo.learners.model import SplitModel
 from zppo.learners.objectives import Objective, Terms
-from zppo.learners.packing import Pack
+from zppo.learners.packing import Pack, rows_of
+from zppo.learners.refusals import names_of, not_finite
+from zppo.learners.schedule import learning_rate
 from zppo.learners.team import Team
-from zppo.ports import MiniBatch, TrainingRow, UpdateStatistics
+from zppo.ports import DriftCheck, MiniBatch, TrainingRow, UpdateStatistics
 
 _IDLE = TrainingRow("", (0,), (0,))
 
@@ -33,6 +37,7 @@ class _Sums(NamedTuple):
     entropy: float
     clipped: tuple[float, ...]
     clipped_tokens: tuple[ClippedTokens, ...]
+    drift: DriftReport | None
 
 
 class _Turn(NamedTuple):
@@ -100,23 +105,23 @@ class Updater:
         if config.gradient_checkpointing:
             recompute.enable(self._model)
 
-    def update(self, batch: MiniBatch) -> UpdateStatistics:
-        """Make one optimizer update.
+    def update(self, batch: MiniBatch, check: DriftCheck | None = None) -> UpdateStatistics:
+        """Make one optimizer update, whose own forward pass is what a check looks at.
 
         Raises:
+            StaleRolloutsError: The check failed; weights and optimizer are as before.
             EngineError: NaN or infinity. In the loss or the gradient it names the rollouts of the
                 micro-batch, and weights and optimizer are as before; in the weights themselves, which
                 takes a step too large for their type, it names those of the update, and a checkpoint is to be
                 loaded.
         """
         rows = self._objective.active(batch)
-        tokens = sum(len(row.response_ids) for row in batch.rows)
-        active_tokens = sum(len(row.response_ids) for row in rows)
+        tokens, active_tokens = _tokens(batch.rows), _tokens(rows)
         if not active_tokens:
             clipped, which = (0.0, ()) if self._objective.clips else (None, None)
             return UpdateStatistics(0.0, 0.0, 0.0, clipped, clipped, clipped, tokens, active_tokens, which)
         try:
-            sums = self._accumulate_gradients(rows, tokens)
+            sums = self._accumulate_gradients(rows, tokens, check)
             grad_norm = self._clip_gradients(rows, tokens)
             self._step(rows)
         finally:
@@ -132,6 +137,7 @@ class Updater:
             tokens=tokens,
             active_tokens=active_tokens,
             clipped_tokens=sums.clipped_tokens if self._objective.clips else None,
+            drift=sums.drift,
         )
 
     @torch.no_grad()
@@ -164,7 +170,9 @@ class Updater:
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.updates = updates
 
-    def _accumulate_gradients(self, rows: Sequence[TrainingRow], tokens: int) -> _Sums:
+    def _accumulate_gradients(
+        self, rows: Sequence[TrainingRow], tokens: int, check: DriftCheck | None
+    ) -> _Sums:
         parts = [
             _Part(turn.packs, turn.tokens_T, self._backward(turn.own, tokens))
             for turn in self._turns(rows, self._objective.idle)
@@ -174,11 +182,12 @@ class Updater:
             for packs, found in zip(part.packs, side_by_side, strict=True):
                 if packs is not None:
                     if not math.isfinite(found[0]):
-                        raise EngineError(_not_finite("loss", found[0], _rows(packs)))
+                        raise EngineError(not_finite("loss", found[0], rows_of(packs)))
                     numbers.append(found)
         loss, entropy, *clipped = map(math.fsum, zip(*numbers, strict=True))
         which = self._clipped_tokens(parts, rows) if any(clipped) else ()
-        return _Sums(loss, entropy, tuple(clipped), which)
+        drift = self._drift(parts, rows, check) if check and check.concerns(rows) else None
+        return _Sums(loss, entropy, tuple(clipped), which, drift)
 
     def _numbers(self, parts: Sequence[_Part]) -> list[list[list[float]]]:
         """Loss, entropy and counts of every process's micro-batch in every turn."""
@@ -194,11 +203,24 @@ class Updater:
     def _clipped_tokens(
         self, parts: Sequence[_Part], rows: Sequence[TrainingRow]
     ) -> tuple[ClippedTokens, ...]:
-        mask_3T = torch.zeros(3, sum(len(row.response_ids) for row in rows), dtype=torch.uint8)
+        mask_3T = torch.zeros(3, _tokens(rows), dtype=torch.uint8)
+        return clipped_tokens(self._gathered(parts, mask_3T, lambda terms: terms.clipped_3T), rows)
+
+    def _drift(
+        self, parts: Sequence[_Part], rows: Sequence[TrainingRow], check: DriftCheck
+    ) -> DriftReport | None:
+        drift_T = torch.zeros(_tokens(rows), dtype=torch.float64)
+        return checked(self._gathered(parts, drift_T, lambda terms: terms.drift_T), rows, check)
+
+    def _gathered(
+        self, parts: Sequence[_Part], into_T: Tensor, of: Callable[[Terms], Tensor | None]
+    ) -> Tensor:
+        """Values of all tokens, row after row, in the last dimension of the zeros given."""
         for _, tokens_T, terms in parts:
-            if tokens_T is not None and terms.clipped_3T is not None:
-                mask_3T[:, tokens_T] = terms.clipped_3T.byte().cpu()
-        return clipped_tokens(self._team.total(mask_3T), rows)
+            values_T = of(terms)
+            if tokens_T is not None and values_T is not None:
+                into_T[..., tokens_T] = values_T.to("cpu", into_T.dtype)
+        return self._team.total(into_T)
 
     def _backward(self, micro_batch: MicroBatch, tokens: int) -> Terms:
         """Add the gradient of the rows' share of the loss to the parameters'."""
@@ -221,7 +243,7 @@ class Updater:
         """Scale the gradient down to the norm allowed; returns its norm before that."""
         norm = self._team.norm(self._gradients())
         if not norm.isfinite():
-            raise EngineError(_not_finite("gradient norm", norm.item(), self._culprits(rows, tokens)))
+            raise EngineError(not_finite("gradient norm", norm.item(), self._culprits(rows, tokens)))
         clip_grads_with_norm_(self.parameters.values(), self._config.max_grad_norm, norm)
         return norm.item()
 
@@ -235,7 +257,7 @@ class Updater:
                 self.optimizer.zero_grad()
                 self._backward(turn.own if process == self._team.rank else idle, tokens)
                 if not self._team.norm(self._gradients()).isfinite():
-                    return _rows(packs)
+                    return rows_of(packs)
         return rows
 
     def _step(self, rows: Sequence[TrainingRow]) -> None:
@@ -244,7 +266,7 @@ class Updater:
         self.optimizer.step()
         if not self._team.norm(self.parameters.values()).isfinite():
             raise EngineError(
-                f"update {self.updates + 1}, on rollouts {_names(rows)}, made weights that are not finite "
+                f"update {self.updates + 1}, on rollouts {names_of(rows)}, made weights that are not finite "
                 "although its gradient was; the round is not committed: start another run with a lower "
                 "learner.learning_rate"
             )
@@ -268,31 +290,10 @@ class Updater:
         return collate(packs, self._model.device)
 
 
-def learning_rate(config: AdamWConfig, updates: int) -> float:
-    """Learning rate of the next update after so many: a linear warm-up, then constant."""
-    if updates >= config.warmup_updates:
-        return config.learning_rate
-    return config.learning_rate * (updates + 1) / config.warmup_updates
-
-
 def _spans(starts: Sequence[int], places: Sequence[int]) -> Tensor:
     """All numbers from each place's start to the next place's."""
     return torch.cat([torch.arange(starts[place], starts[place + 1]) for place in places])
 
 
-def _rows(packs: Sequence[Pack]) -> tuple[TrainingRow, ...]:
-    return tuple(chain.from_iterable(each.rows for each in packs))
-
-
-def _not_finite(what: str, value: float, rows: Sequence[TrainingRow]) -> str:
-    return (
-        f"the {what} is {value} in the micro-batch of rollouts {_names(rows)}; no weight was changed and the "
-        "round is not committed: look at these rollouts, or start another run with a lower "
-        "learner.learning_rate"
-    )
-
-
-def _names(rows: Sequence[TrainingRow], shown: int = 10) -> str:
-    names = [row.rollout for row in rows]
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return f"{', '.join(names[:shown])}{more}"
+def _tokens(rows: Sequence[TrainingRow]) -> int:
+    return sum(len(row.response_ids) for row in rows)

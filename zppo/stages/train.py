@@ -6,27 +6,28 @@ checkpoint the committed updates are computed again, nothing is sampled twice.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from schemas.clipping import ClippedTokens
 from schemas.config.method import PolicyGradient
 from schemas.manifest import Identity, Manifest
 from schemas.question import Question
-from schemas.report import RoundTimings, StepReport, UpdateReport, ValidationReport
+from schemas.report import RoundTimings, StepReport, ValidationReport
 from schemas.rollout import Round
 from schemas.spend import EndpointSpend
 from schemas.state import TrainState
+from zppo.core.drift import together
 from zppo.core.report import step_report
 from zppo.errors import StoreError
 from zppo.layout import RunPaths
 from zppo.methods import importance, parts
 from zppo.methods.base import Collector, TrainingMethod
 from zppo.phases import Phases
-from zppo.ports import Learner, MiniBatch, PolicyRow, UpdateStatistics
+from zppo.ports import Learner, MiniBatch, PolicyRow, StaleRolloutsError
 from zppo.stages.checkpoints import Checkpoints
-from zppo.stages.drift import measure_drift, stale_sampler
+from zppo.stages.drift import comparison, stale_sampler
+from zppo.stages.learning import Learnt, learn
 from zppo.stages.timings import with_collecting, write_timings
 from zppo.stores.artifacts import parse_artifact, read_artifact, readable
 from zppo.stores.clipping import CLIPPED, write_clipped
@@ -128,13 +129,12 @@ class Trainer:
         if its.store.find(path, identity) is not None:
             return path
         state, round_ = self._be_at(index - 1), self._collected(index)
-        with its.phases.phase("drift"):
-            drift = measure_drift(round_, its.seed, its.learner)
-            if drift is not None and drift.max > its.drift_limit:
-                raise stale_sampler(drift, its.drift_limit, its.store.home / its.paths.collect(index))
         self._state = None
-        with its.phases.phase("update"):
-            batches, updates, clipped = self._learn(round_)
+        try:
+            batches, learnt = self._learn_compared(round_)
+        except StaleRolloutsError as error:
+            collected = its.store.home / its.paths.collect(index)
+            raise stale_sampler(error.drift, its.drift_limit, collected) from None
         self._state, events = parts.advance(state, round_, its.method.config)
         validation = self._checkpoint(self._state)
         report = step_report(
@@ -142,9 +142,9 @@ class Trainer:
             its.method.config.tau,
             self._state.buffer,
             events,
-            updates,
+            learnt.updates,
             _advantages(batches) if isinstance(its.method.config, PolicyGradient) else None,
-            drift,
+            learnt.drift,
             validation,
         )
         with its.phases.phase("wait_for_tracking"):
@@ -154,8 +154,8 @@ class Trainer:
         with its.store.commit(path, identity) as staging:
             (staging.directory / REPORT).write_text(report.model_dump_json(indent=1))
             write_timings(staging.directory, timings)
-            if clipped is not None:
-                write_clipped(staging.directory / CLIPPED, clipped)
+            if learnt.clipped is not None:
+                write_clipped(staging.directory / CLIPPED, learnt.clipped)
         its.checkpoints.prune(self._checkpointed(index) if its.checkpoints.due(index) else ())
         its.observe(report, timings)
         return path
@@ -179,9 +179,9 @@ class Trainer:
         """Compute a committed update again and hold it against its report."""
         its, index = self._its, state.round + 1
         round_ = self._collected(index)
-        _, updates, _ = self._learn(round_)
+        learnt = learn(self._batches(round_), its.learner, its.importance_cap)
         recorded = read_report(its.store, its.paths, index).updates
-        for again, before in zip(updates, recorded, strict=True):
+        for again, before in zip(learnt.updates, recorded, strict=True):
             if not math.isclose(again.grad_norm, before.grad_norm, rel_tol=REPLAY_TOLERANCE, abs_tol=1e-6):
                 raise StoreError(
                     f"replaying round {index} gave gradient norm {again.grad_norm}, but {before.grad_norm} "
@@ -190,19 +190,24 @@ class Trainer:
                 )
         return parts.advance(state, round_, its.method.config)[0]
 
-    def _learn(
-        self, round_: Round
-    ) -> tuple[list[MiniBatch], list[UpdateReport], Sequence[Sequence[ClippedTokens]] | None]:
-        """The round's optimizer updates, and what each clipped, where the learner tells it of all."""
+    def _learn_compared(self, round_: Round) -> tuple[list[MiniBatch], Learnt]:
+        """The updates of a round, unless the sampler turns out to hold other weights than the learner."""
+        its = self._its
+        with its.phases.phase("update"):
+            batches = self._batches(round_)
+        with its.phases.phase("drift"):
+            on_policy = batches if its.importance_cap is None else []
+            compared = comparison(round_, on_policy, its.seed, its.drift_limit)
+            drift = compared.score_others(its.learner)
+        with its.phases.phase("update"):
+            learnt = learn(batches, its.learner, its.importance_cap, compared.check)
+        return batches, learnt._replace(drift=together([drift, learnt.drift]))
+
+    def _batches(self, round_: Round) -> list[MiniBatch]:
+        """The mini-batches of a round, weighed where the sampler is corrected for."""
         its, cap = self._its, self._its.importance_cap
         batches = its.method.batches(round_, its.seed)
-        if cap is not None:
-            batches = importance.weigh(batches, cap, its.learner)
-        effects = [importance.effect(batch, cap) for batch in batches]
-        statistics = [its.learner.update(batch) for batch in batches]
-        updates = [_update_report(each, effect) for each, effect in zip(statistics, effects, strict=True)]
-        clipped = [each.clipped_tokens for each in statistics if each.clipped_tokens is not None]
-        return batches, updates, clipped if len(clipped) == len(statistics) else None
+        return batches if cap is None else importance.weigh(batches, cap, its.learner)
 
     def _collected(self, index: int) -> Round:
         if self._round is None or self._round.index != index:
@@ -268,11 +273,6 @@ def read_base(store: LocalStore, paths: RunPaths) -> ValidationReport | None:
         return None
     adapter = TypeAdapter(ValidationReport | None)
     return parse_artifact(store, paths.base, VALIDATION, ValidationReport, adapter.validate_json)
-
-
-def _update_report(statistics: UpdateStatistics, effect: importance.Effect) -> UpdateReport:
-    numbers = {name: value for name, value in vars(statistics).items() if name != "clipped_tokens"}
-    return UpdateReport(**numbers, **asdict(effect))
 
 
 def _advantages(batches: Iterable[MiniBatch]) -> list[float]:

@@ -16,7 +16,7 @@ from tests.learning import random_rows, tiny_learner, weights
 from tests.tiny import ARCHITECTURES, VOCABULARY, multimodal_model, tiny_model
 from zppo.core.objective import ClipBounds, clipped_surrogate
 from zppo.errors import EngineError, InputError
-from zppo.learners.updater import learning_rate
+from zppo.learners.schedule import learning_rate
 from zppo.ports import MiniBatch, TrainingRow
 
 ROWS = random_rows(11)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from schemas.config.method import PolicyGradient
 from schemas.state import TrainState
 from tests.fakes.learner import UnigramLearner
 from tests.reference.product import CONFIGS
 from tests.unit.stages.process import ROUNDS, Process
 from zppo.errors import EngineError, StoreError
 from zppo.layout import RunPaths
-from zppo.ports import MiniBatch, UpdateStatistics
+from zppo.ports import DriftCheck, MiniBatch, UpdateStatistics
 from zppo.stages.checkpoints import STATE
 from zppo.stages.timings import read_timings
 from zppo.stages.train import (
@@ -158,8 +159,8 @@ def test_replaying_an_update_that_comes_out_differently_is_refused(
     Process(tmp_path).go(lambda path: path == RunPaths("a").update(3))
     update = UnigramLearner.update
 
-    def elsewhere(learner: UnigramLearner, batch: MiniBatch) -> UpdateStatistics:
-        statistics = update(learner, batch)
+    def elsewhere(learner: UnigramLearner, batch: MiniBatch, check: DriftCheck | None) -> UpdateStatistics:
+        statistics = update(learner, batch, check)
         return replace(statistics, grad_norm=1.1 * statistics.grad_norm)
 
     monkeypatch.setattr(UnigramLearner, "update", elsewhere)
@@ -175,13 +176,21 @@ def test_a_damaged_rollout_file_is_found_when_it_is_needed_and_named(tmp_path: P
         Process(tmp_path).go()
 
 
-def test_a_sampler_that_drifts_from_the_learner_stops_the_round_before_its_commit(tmp_path: Path) -> None:
-    process = Process(tmp_path, drift_limit=1e-3)
+@pytest.mark.parametrize("cap", [None, 1.5])
+@pytest.mark.parametrize("method", CONFIGS)
+def test_a_sampler_that_drifts_from_the_learner_stops_the_round_before_any_weight_changes(
+    tmp_path: Path, method: str, cap: float | None
+) -> None:
+    config = CONFIGS[method](group_size=4)
+    cap = cap if isinstance(config, PolicyGradient) else None
+    process = Process(tmp_path, drift_limit=1e-3, config=config, importance_cap=cap)
+    before = list(process.learner.logits)
     with pytest.raises(EngineError, match=r"in round 1 .* over \d+ tokens; the limit is 0.001") as caught:
         process.go()
     assert str(tmp_path / process.paths.collect(1)) in str(caught.value)
     assert process.store.read(process.paths.collect(1)) is not None
     assert process.store.read(process.paths.update(1)) is None
+    assert process.learner.logits == before
 
 
 def test_rounds_of_another_run_are_not_gone_on_with(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from zppo.learners.fsdp.wire import Arrays, Command, Reply, encode_rows, split_l
 from zppo.learners.model import SplitModel
 from zppo.learners.torch import check_precision
 from zppo.models.adapters import save_merged
-from zppo.ports import MiniBatch, TrainingRow, UpdateStatistics
+from zppo.ports import DriftCheck, MiniBatch, StaleRolloutsError, TrainingRow, UpdateStatistics
 
 
 @dataclass
@@ -66,15 +66,19 @@ class FsdpLearner:
                 f"machine shows {torch.cuda.device_count()}; lower it, or run on the CPU with --device cpu"
             )
 
-    def update(self, batch: MiniBatch) -> UpdateStatistics:
+    def update(self, batch: MiniBatch, check: DriftCheck | None = None) -> UpdateStatistics:
         """One optimizer update.
 
         Raises:
+            StaleRolloutsError: As in the torch learner.
             EngineError: NaN or infinity, as in the torch learner; or a rank ended, and a checkpoint has to be
                 loaded before anything else.
         """
-        command = Command(do="update", names=tuple(row.rollout for row in batch.rows))
+        names = tuple(row.rollout for row in batch.rows)
+        command = Command(do="update", names=names, check=check)
         reply, _ = self._ask(command, encode_rows(batch.rows))
+        if reply.stale:
+            raise StaleRolloutsError(reply.stale)
         if reply.refused:
             raise EngineError(reply.refused)
         assert reply.statistics is not None, "every update has some"

@@ -21,6 +21,7 @@ from zppo.learners.fsdp.wire import Arrays, Channel, Command, Reply, decode_rows
 from zppo.learners.model import SplitModel
 from zppo.learners.objectives import DistillationObjective, Objective, PolicyObjective
 from zppo.learners.updater import Updater
+from zppo.ports import StaleRolloutsError
 
 _PATIENCE = timedelta(minutes=30)
 """How long a rank waits for the others within a step before it takes them for hung and ends."""
@@ -49,7 +50,9 @@ class Rank:
         if command.do == "update":
             rows = decode_rows(command.names, arrays)
             try:
-                return Reply(statistics=self._updater.update(mini_batch(rows))), {}
+                return Reply(statistics=self._updater.update(mini_batch(rows), command.check)), {}
+            except StaleRolloutsError as error:
+                return Reply(stale=error.drift), {}
             except EngineError as error:
                 return Reply(refused=str(error)), {}
         if command.do == "logprobs":

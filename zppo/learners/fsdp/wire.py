@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from schemas.base import Frozen
-from zppo.ports import DistillationRow, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
+from schemas.report import DriftReport
+from zppo.ports import DistillationRow, DriftCheck, MiniBatch, PolicyRow, TrainingRow, UpdateStatistics
 
 Arrays = Mapping[str, NDArray[np.generic]]
 _LENGTHS = struct.Struct("<QQ")
@@ -28,6 +29,8 @@ class Command(Frozen):
     """File or directory on a disk that all have."""
     names: tuple[str, ...] = ()
     """Of the rows' rollouts."""
+    check: DriftCheck | None = None
+    """Of an update."""
 
 
 class Reply(Frozen):
@@ -36,6 +39,8 @@ class Reply(Frozen):
     statistics: UpdateStatistics | None = None
     refused: str = ""
     """Why an update was not made: an error that left all ranks in order."""
+    stale: DriftReport | None = None
+    """Likewise, where its rollouts were sampled by other weights."""
 
 
 class Channel:

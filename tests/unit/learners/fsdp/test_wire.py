@@ -18,7 +18,7 @@ from zppo.learners.fsdp.wire import (
     mini_batch,
     split_logprobs,
 )
-from zppo.ports import DistillationRow, PolicyRow, TrainingRow
+from zppo.ports import DistillationRow, DriftCheck, PolicyRow, TrainingRow
 
 TOKEN = "a" * 64
 tokens = st.lists(st.integers(0, 2**31), max_size=5).map(tuple)
@@ -66,7 +66,7 @@ def pair() -> tuple[Channel, Channel]:
 def test_a_message_larger_than_a_socket_holds_arrives_whole() -> None:
     here, there = pair()
     values = np.arange(10**6)
-    command = Command(do="update", names=("r",))
+    command = Command(do="update", names=("r",), check=DriftCheck(frozenset({"r"}), limit=0.01))
     sender = threading.Thread(target=here.send, args=(command, {"values": values}))
     sender.start()
     said, arrays = there.receive()
