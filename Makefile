@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install run ui check test lint format types imports tests faults schemas lock smollm2 wheel clean \
-  vllm-env vllm-lock test-vllm test-gpu test-browser deploy test-deploy bench bench-env
+  vllm-env vllm-lock test-vllm test-gpu test-browser test-slow deploy test-deploy bench bench-env
 
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -122,6 +122,9 @@ $(VENV)/.browser: $(STAMP)
 
 deploy: $(STAMP) ## Bring the server of PREFECT_API_URL up to deployments/: POOL_TYPE=process GPUS=1
 	@$(BIN)/python -m flows.deploying deployments --pool-type $(POOL_TYPE) --gpus $(GPUS)
+
+test-slow: $(STAMP) ## Run the tests that take minutes each: compiled layers, learners in processes, kills, SmolLM2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow $(PYTEST_ARGS)
 
 # Debian and Ubuntu: apt-get install postgresql chromium shellcheck
 test-deploy: $(VENV)/.deploy ## Run the tests on real servers, workers and pages; half an hour on two cores

@@ -217,6 +217,10 @@ class Learner(Protocol):
         """
         ...
 
+    def publish(self) -> None:
+        """Give the current weights to the sampler that reads the learner's model; after a round's updates."""
+        ...
+
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Log-probability of each response token at the sampling temperature, under the current weights."""
         ...

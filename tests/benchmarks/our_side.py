@@ -81,6 +81,7 @@ class OurRounds:
         compared.score_others(self.learner)
         for batch in batches:
             self.learner.update(batch, compared.check)
+        self.learner.publish()
         return {"cpu": process_time() - cpu, "wall": perf_counter() - wall}
 
     def _collector(

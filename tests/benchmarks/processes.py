@@ -41,7 +41,8 @@ NOTES = (
     "Seconds of the clock for one update, the weights' way back to the sampler included: median (least–most) "
     "of updates taken in turn, after one of each. Every process has one thread, so that two have two cores; "
     "what else runs on the machine takes from them. The ranks split the rows and add up gradients (gloo); "
-    "after the update they write the whole weights to disk, where the training process reads them.",
+    "then they write the whole weights to disk, where the training process reads them, which a round of "
+    "several updates needs once.",
 )
 
 
@@ -81,6 +82,7 @@ def _timed(learner: Learner, batch: MiniBatch) -> Callable[[], float]:
     def take() -> float:
         start = time.perf_counter()
         learner.update(batch)
+        learner.publish()
         return time.perf_counter() - start
 
     return take

@@ -53,6 +53,9 @@ class UnigramLearner:
         counts = (clipped, clipped, clipped, tokens, active_tokens, which)
         return UpdateStatistics(loss, math.hypot(*gradient), entropy, *counts, drift)
 
+    def publish(self) -> None:
+        """Nobody else has the logits."""
+
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Of each response token."""
         distribution = self._distribution()

@@ -91,6 +91,11 @@ def sharing_of(model: PreTrainedModel, max_tokens: int) -> Sharing | None:
     return Sharing(reach, min(max_tokens, getattr(config, "sliding_window", None) or max_tokens))
 
 
+def response_tokens(rows: Sequence[TrainingRow]) -> int:
+    """Those of all responses."""
+    return sum(len(row.response_ids) for row in rows)
+
+
 def rows_of(packs: Sequence[Pack]) -> tuple[TrainingRow, ...]:
     """All rows, pack after pack."""
     return tuple(chain.from_iterable(each.rows for each in packs))

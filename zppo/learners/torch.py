@@ -68,6 +68,9 @@ class TorchLearner:
         with memory_explained(f"update {self._updater.updates + 1}", _LESS_MEMORY):
             return self._updater.update(batch, check)
 
+    def publish(self) -> None:
+        """The sampler shares the model, so there is nothing to give."""
+
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Log-probability of each response token at the sampling temperature; row order is kept."""
         with memory_explained("scoring rollouts", "a lower learner.max_batch_tokens"):

@@ -20,6 +20,11 @@ class TurnTakingLearner:
         self.leave()
         return self.learner.update(batch, check)
 
+    def publish(self) -> None:
+        """Give the weights to the sampler."""
+        self.leave()
+        self.learner.publish()
+
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Log-probability of each response token at the sampling temperature."""
         self.leave()

@@ -21,7 +21,7 @@ from zppo.learners.drift import checked
 from zppo.learners.head import score_tokens
 from zppo.learners.model import SplitModel
 from zppo.learners.objectives import Objective, Terms
-from zppo.learners.packing import Pack, rows_of
+from zppo.learners.packing import Pack, response_tokens, rows_of
 from zppo.learners.refusals import names_of, not_finite
 from zppo.learners.schedule import learning_rate
 from zppo.learners.team import Team
@@ -116,7 +116,7 @@ class Updater:
                 loaded.
         """
         rows = self._objective.active(batch)
-        tokens, active_tokens = _tokens(batch.rows), _tokens(rows)
+        tokens, active_tokens = response_tokens(batch.rows), response_tokens(rows)
         if not active_tokens:
             clipped, which = (0.0, ()) if self._objective.clips else (None, None)
             return UpdateStatistics(0.0, 0.0, 0.0, clipped, clipped, clipped, tokens, active_tokens, which)
@@ -203,13 +203,13 @@ class Updater:
     def _clipped_tokens(
         self, parts: Sequence[_Part], rows: Sequence[TrainingRow]
     ) -> tuple[ClippedTokens, ...]:
-        mask_3T = torch.zeros(3, _tokens(rows), dtype=torch.uint8)
+        mask_3T = torch.zeros(3, response_tokens(rows), dtype=torch.uint8)
         return clipped_tokens(self._gathered(parts, mask_3T, lambda terms: terms.clipped_3T), rows)
 
     def _drift(
         self, parts: Sequence[_Part], rows: Sequence[TrainingRow], check: DriftCheck
     ) -> DriftReport | None:
-        drift_T = torch.zeros(_tokens(rows), dtype=torch.float64)
+        drift_T = torch.zeros(response_tokens(rows), dtype=torch.float64)
         return checked(self._gathered(parts, drift_T, lambda terms: terms.drift_T), rows, check)
 
     def _gathered(
@@ -244,7 +244,8 @@ class Updater:
         norm = self._team.norm(self._gradients())
         if not norm.isfinite():
             raise EngineError(not_finite("gradient norm", norm.item(), self._culprits(rows, tokens)))
-        clip_grads_with_norm_(self.parameters.values(), self._config.max_grad_norm, norm)
+        if norm > self._config.max_grad_norm:  # else it would read and write every gradient for nothing
+            clip_grads_with_norm_(self.parameters.values(), self._config.max_grad_norm, norm)
         return norm.item()
 
     def _culprits(self, rows: Sequence[TrainingRow], tokens: int) -> Sequence[TrainingRow]:
@@ -293,7 +294,3 @@ class Updater:
 def _spans(starts: Sequence[int], places: Sequence[int]) -> Tensor:
     """All numbers from each place's start to the next place's."""
     return torch.cat([torch.arange(starts[place], starts[place + 1]) for place in places])
-
-
-def _tokens(rows: Sequence[TrainingRow]) -> int:
-    return sum(len(row.response_ids) for row in rows)

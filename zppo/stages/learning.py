@@ -24,7 +24,7 @@ class Learnt(NamedTuple):
 def learn(
     batches: Sequence[MiniBatch], learner: Learner, cap: float | None, check: DriftCheck | None = None
 ) -> Learnt:
-    """Make the updates.
+    """Make the updates, and let the sampler have the weights.
 
     Args:
         batches: A round's, weighed where a cap is given.
@@ -37,6 +37,7 @@ def learn(
     """
     effects = [importance.effect(batch, cap) for batch in batches]
     statistics = [learner.update(batch, check) for batch in batches]
+    learner.publish()
     updates = [_update_report(each, effect) for each, effect in zip(statistics, effects, strict=True)]
     clipped = [each.clipped_tokens for each in statistics if each.clipped_tokens is not None]
     told = clipped if len(clipped) == len(statistics) else None

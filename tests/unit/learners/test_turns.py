@@ -12,5 +12,6 @@ def test_the_sampler_leaves_before_anything_is_computed_and_the_results_are_the_
     assert left == []
     assert sharing.update(batch) == alone.update(batch)
     assert sharing.logprobs(batch.rows) == alone.logprobs(batch.rows)
+    sharing.publish()
     sharing.load(tmp_path / "first")
-    assert left == [0, 1, 2]
+    assert left == [0, 1, 2, 3]

@@ -25,8 +25,7 @@ from zppo.ports import DriftCheck, MiniBatch, StaleRolloutsError, TrainingRow, U
 class FsdpLearner:
     """`Learner` in processes of its own, which live as long as it does and are started when first needed.
 
-    The model in this process is the sampler's: after each update it is given the ranks' weights, before
-    anybody can ask for them.
+    The model in this process is the sampler's: `publish` gives it the ranks' weights.
     """
 
     model: PreTrainedModel
@@ -40,6 +39,8 @@ class FsdpLearner:
     machines: LearnerMachines | None = None
     """Those that share the ranks and see `scratch` and the checkpoints; none: this one has all of them."""
     _ranks: Ranks | None = field(default=None, init=False)
+    _ahead: bool = field(default=False, init=False)
+    """Whether the ranks' weights are newer than the model's."""
     _failure: str = field(default="", init=False)
     """What ended the ranks, until a checkpoint is loaded into new ones."""
 
@@ -82,9 +83,17 @@ class FsdpLearner:
         if reply.refused:
             raise EngineError(reply.refused)
         assert reply.statistics is not None, "every update has some"
-        if reply.statistics.active_tokens:
-            self._take_weights()
+        self._ahead = self._ahead or bool(reply.statistics.active_tokens)
         return reply.statistics
+
+    def publish(self) -> None:
+        """Give this process's model the ranks' weights, unless it has them already."""
+        if self._ahead:
+            path = self.scratch.absolute() / "weights.safetensors"
+            self._ask(Command(do="weights", path=path))
+            read_parameters(path, self.model)
+            path.unlink()
+            self._ahead = False
 
     def logprobs(self, rows: Sequence[TrainingRow]) -> list[tuple[float, ...]]:
         """Log-probability of each response token at the sampling temperature; row order is kept."""
@@ -94,6 +103,7 @@ class FsdpLearner:
 
     def save(self, directory: Path) -> None:
         """Write a checkpoint as the torch learner does."""
+        self.publish()
         directory.mkdir(parents=True, exist_ok=True)
         save_merged(self.model, directory)
         self.tokenizer.save_pretrained(directory)
@@ -112,13 +122,7 @@ class FsdpLearner:
         self._failure = ""
         self._ask(Command(do="load", path=directory.absolute()))
         self.model.load_state_dict(weights)
-
-    def _take_weights(self) -> None:
-        """Give this process's model the ranks' weights."""
-        path = self.scratch.absolute() / "weights.safetensors"
-        self._ask(Command(do="weights", path=path))
-        read_parameters(path, self.model)
-        path.unlink()
+        self._ahead = False
 
     def _ask(self, command: Command, arrays: Arrays | None = None) -> tuple[Reply, Arrays]:
         """Have the ranks do something, once they run."""

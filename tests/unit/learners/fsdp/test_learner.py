@@ -38,7 +38,9 @@ def assert_alike(ours: UpdateStatistics, theirs: UpdateStatistics) -> None:
 
 
 def updated(learner: Learner, batches: Sequence[MiniBatch]) -> list[UpdateStatistics]:
-    return [learner.update(batch) for batch in batches]
+    statistics = [learner.update(batch) for batch in batches]
+    learner.publish()
+    return statistics
 
 
 def programs(name: str, above: int | None = None) -> list[psutil.Process]:
@@ -75,7 +77,10 @@ def test_two_processes_learn_what_one_does_however_uneven_their_shares(tmp_path:
         alone.update(BATCHES[1])
         alone.save(tmp_path / "alone")
         learner.load(tmp_path / "alone")
+        sampler = weights(learner.model)
         assert_alike(learner.update(BATCHES[2]), alone.update(BATCHES[2]))
+        assert weights(learner.model) == sampler
+        learner.publish()
         assert distance(learner.model, model) < 1e-6
     assert programs("agent") == programs("rank") == []
 
