@@ -7,6 +7,7 @@ from pydantic import Field
 from schemas.base import Artifact, Fraction, Frozen, Sha256
 from schemas.config.models import DecodingConfig
 from schemas.rollout import FailureOutcome, Outcome, Verdict
+from schemas.spend import EndpointSpend
 
 Role = Literal["base", "student", "teacher"]
 
@@ -33,6 +34,15 @@ class EvaluationAnswer(Frozen):
     def valid(self) -> bool:
         """Whether it counts: a failure says nothing about the model."""
         return self.outcome not in ("grader_error", "engine_error")
+
+
+class AnsweringCost(Artifact):
+    """What a model's answers to the test questions took; outside every identity."""
+
+    seconds: float = Field(ge=0.0)
+    """Of drawing and grading, over all sessions."""
+    spend: EndpointSpend | None = None
+    """At the teacher's endpoint, over all sessions, what a crash lost included; None for other models."""
 
 
 class Interval(Frozen):

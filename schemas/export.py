@@ -9,7 +9,7 @@ from schemas.checkpoint import LearnerState
 from schemas.clipping import ClippedTokens
 from schemas.config.run import RunConfig, Runtime
 from schemas.config.study import StudyConfig
-from schemas.evaluation import Evaluation
+from schemas.evaluation import AnsweringCost, Evaluation
 from schemas.manifest import SealedManifest
 from schemas.pocket import PocketCard
 from schemas.prepared import PreparedData
@@ -27,6 +27,7 @@ FOLDER = Path(__file__).parent / "json"
 
 EXPORTED: dict[str, type[Frozen]] = {
     "answered_question": AnsweredQuestion,
+    "answering_cost": AnsweringCost,
     "champion_move": ChampionMove,
     "clipped_tokens": ClippedTokens,
     "evaluation": Evaluation,

@@ -89,7 +89,6 @@ class TeacherPool(Artifact):
     tokens: int = Field(ge=0)
     """Tokens drawn for responses and hints."""
     seconds: float = Field(ge=0.0)
-    """Time of drawing, grading and compressing, over all sessions and questions, which may overlap; says
-    nothing about the content."""
+    """Time of drawing, grading and compressing, over all sessions; says nothing about the content."""
     spend: EndpointSpend | None = None
     """At the teacher's endpoint, over all sessions, what a crash lost included."""

@@ -170,6 +170,7 @@ _STAGES = ("prepare", "precompute", "run", "base", "rounds", "answers", "evaluat
 _CIRCUMSTANCES = (
     "manifest.json",  # the time of its commit and the versions of packages; its fingerprint is compared
     "timings.json",  # nothing but seconds
+    "cost.json",  # seconds, and money for what a crash lost
     "run.lock",  # the process that held it last
     "report.html",  # shows the seconds of every round and when it was written
 )

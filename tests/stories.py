@@ -7,7 +7,14 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from schemas.clipping import ClippedTokens
-from schemas.evaluation import BaselineScore, Evaluation, EvaluationAnswer, Interval
+from schemas.evaluation import (
+    AnsweringCost,
+    BaselineScore,
+    Evaluation,
+    EvaluationAnswer,
+    Interval,
+    Role,
+)
 from schemas.manifest import Manifest
 from schemas.promotion import Contender, Difference, Gate, PromotionDecision
 from schemas.question import Question
@@ -36,6 +43,7 @@ from zppo.runs import DECISION, EVALUATION, RUN_FILE
 from zppo.stages.precompute import REPORT as POOL_REPORT
 from zppo.stages.timings import write_timings
 from zppo.stages.train import REPORT, VALIDATION
+from zppo.stores.answers import COST
 from zppo.stores.clipping import CLIPPED, write_clipped
 from zppo.stores.files import Operations
 from zppo.stores.identity import fingerprint, identify
@@ -52,6 +60,8 @@ HOSTILE = (
 LONG_LINE = "x" * 100_000
 TOKENIZER = Path(__file__).parents[1] / "zppo" / "pocket" / "student" / "tokenizer.json"
 QUESTIONS = 6
+ANSWERING: dict[Role, float] = {"base": 30.0, "student": 60.0}
+"""Seconds of the answers that are kept, of two models of three."""
 WITHOUT_AVAILABLE = (1, 2)
 """Rounds that tell of the teacher what programs told before they kept what it gave."""
 WITHOUT_CLIPPED = 2
@@ -90,15 +100,16 @@ class Story:
 
     def end(self) -> "Story":
         """Commit evaluation and decision, and the answers of two of the three models."""
-        for role in ("base", "student"):
+        for role, seconds in ANSWERING.items():
             inputs: dict[str, JsonValue] = {
                 "model": f"commit:{role}",
                 "evaluation": self.recipe.evaluation.model_dump(mode="json"),
                 "seed": self.recipe.seed,
             }
             identity = identify("answers", inputs, [self.prepared])
-            with self.store.commit(shared("answers", fingerprint(identity)), identity):
-                pass
+            with self.store.commit(shared("answers", fingerprint(identity)), identity) as staging:
+                cost = AnsweringCost(seconds=seconds)
+                (staging.directory / COST).write_text(cost.model_dump_json())
         with self.store.commit(self.paths.evaluation, identify("evaluate", {}, [self.prepared])) as staging:
             (staging.directory / EVALUATION).write_text(_evaluation(self).model_dump_json())
         with self.store.commit(self.paths.promotion, identify("promote", {}, [])) as staging:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zppo.errors import InputError
-from zppo.options import RUNS, Home
+from zppo.options import RUNS, Home, Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from schemas.config.machine import HourlyPrice
     from zppo.report.history import RunHistory
 
 
@@ -32,34 +33,37 @@ def report(
         typer.Option(metavar="DIR", help="Write rounds, questions and visits as Parquet and CSV, too."),
     ] = None,
     home: Home = RUNS,
+    machine: Machine = None,
 ) -> None:
     """Write what happened in a run, or in several side by side, as one HTML file; at any time."""
     several = len(names) > 1
     if several and (watch or figures or data):
         option = "--watch" if watch else "--figures" if figures else "--data"
         raise InputError(f"{option} is for one run, got {len(names)}: {', '.join(names)}; name one of them")
+    from zppo.machine import load_machine
     from zppo.report.history import RunHistory
 
     histories = [RunHistory(home, name) for name in dict.fromkeys(names)]
+    price = load_machine(home, machine, device=None, threads=None).price
     if watch:
         from zppo.report.serve import serve_report
 
         with suppress(KeyboardInterrupt):
-            serve_report(histories[0], port, typer.echo)
+            serve_report(histories[0], price, port, typer.echo)
         return
     for file in _written(histories[0], figures, data):
         typer.echo(file)
-    typer.echo(write_page(_page(histories), home, "-".join(names), out))
+    typer.echo(write_page(_page(histories, price), home, "-".join(names), out))
 
 
-def _page(histories: "list[RunHistory]") -> str:
+def _page(histories: "list[RunHistory]", price: "HourlyPrice | None") -> str:
     if len(histories) > 1:
         from zppo.report.compare import comparison_page
 
-        return comparison_page(histories)
+        return comparison_page(histories, price)
     from zppo.report.contents import run_page
 
-    return run_page(histories[0])
+    return run_page(histories[0], price)
 
 
 def _written(history: "RunHistory", figures: Path | None, data: Path | None) -> "Iterator[Path]":

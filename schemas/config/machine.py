@@ -91,6 +91,13 @@ VllmServers = Annotated[
 ]
 
 
+class HourlyPrice(Config):
+    """What an hour of this machine costs, all of its devices together: reports turn seconds into money."""
+
+    per_hour: float = Field(ge=0.0)
+    currency: str = Field(default="USD", min_length=1, max_length=12)
+
+
 class LearnerMachines(Config):
     """Machines that share the ranks of an `fsdp` learner; the run is on the first, the others join it.
 

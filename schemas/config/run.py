@@ -16,7 +16,7 @@ from schemas.config.evaluation import (
 )
 from schemas.config.grader import GraderConfig, JudgeConfig, RuleGraderConfig, TeacherJudge
 from schemas.config.learner import LearnerConfig, TorchLearnerConfig
-from schemas.config.machine import LearnerMachines, VllmRuntime
+from schemas.config.machine import HourlyPrice, LearnerMachines, VllmRuntime
 from schemas.config.method import (
     Hint,
     MethodConfig,
@@ -144,3 +144,5 @@ class Runtime(Config):
     """Where vLLM serves the models whose engine is of type `vllm`."""
     learner: LearnerMachines | None = None
     """The machines of a learner of type `fsdp`; none: this one has all of its processes."""
+    price: HourlyPrice | None = None
+    """What reports charge for the time of the machine, or machines; none: time has no price."""

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Open
-from tests.stories import LONG_LINE, QUESTIONS
+from tests.stories import LONG_LINE, QUESTIONS, tell
+from zppo.report.contents import run_page
+from zppo.report.history import RunHistory
 
 pytestmark = pytest.mark.browser
 
@@ -255,6 +257,58 @@ def test_everything_is_reached_by_keyboard(open_page: Open, report: Path) -> Non
     page.wait_for_selector("#life-title")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "close"
+
+
+AS_ARTIFACT = """html => {
+  const frame = document.createElement("iframe");
+  frame.sandbox = "allow-scripts";
+  frame.style = "width: 1000px; height: 800px";
+  frame.src = URL.createObjectURL(new Blob([html], { type: "text/html" }));
+  document.body.append(frame);
+}"""
+"""How MLflow shows an artifact that is a page."""
+
+
+def test_the_page_works_in_the_frame_in_which_mlflow_shows_artifacts(open_page: Open, report: Path) -> None:
+    page = open_page(report.as_uri())
+    page.evaluate(AS_ARTIFACT, report.read_text(encoding="utf-8"))
+    frame = page.frames[1]
+    frame.wait_for_selector("html[data-ready=yes]", state="attached")
+    assert frame.locator(".chart canvas").count() >= 15
+    frame.click('button[data-id="q0"]')
+    frame.wait_for_selector("#life-title")
+    assert "teacher, correct" in frame.inner_text("#life")
+
+
+def test_the_legend_has_the_last_values_and_a_hidden_layer_leaves_no_gap(
+    open_page: Open, report: Path
+) -> None:
+    page = open_page(report.as_uri())
+    legend = page.locator("#chart-composition .u-legend")
+    assert "round\n4" in legend.inner_text().replace("\t", "\n").replace(" ", "\n")
+    page.locator("#chart-composition .u-legend th", has_text="new, plain").click()
+    assert legend.locator(".u-off").count() == 1
+    assert legend.locator("th[aria-pressed=false]").inner_text().strip() == "new, plain"
+
+
+def test_a_long_run_begins_with_means_that_can_be_turned_off(open_page: Open, tmp_path: Path) -> None:
+    history = RunHistory(tell(tmp_path).home, "story")
+    history.reports[:] = [
+        each.model_copy(update={"round": 4 * turn + each.round})
+        for turn in range(12)
+        for each in history.reports
+    ]
+    file = tmp_path / "page.html"
+    file.write_text(run_page(history), encoding="utf-8")
+    page = open_page(file.as_uri())
+    assert page.input_value("#smoothing") == "5"
+    lines = page.locator("#chart-entropy .u-series.raw")
+    assert lines.count() == 1
+    assert not lines.is_visible()
+    assert "0.25" in page.locator("#chart-entropy .u-legend").inner_text()
+    page.locator("#chart-entropy .u-legend th", has_text="entropy").click()
+    page.select_option("#smoothing", "1")
+    assert lines.count() == 0
 
 
 def test_the_page_asks_nobody_for_anything(open_page: Open, report: Path) -> None:

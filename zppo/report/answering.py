@@ -1,30 +1,43 @@
-"""How long the answers of an evaluation took: their manifests say it, whichever run drew them."""
+"""What the answers of an evaluation took, whichever run drew them."""
 
 from collections.abc import Mapping
 
 from schemas.config.run import RunConfig
-from schemas.evaluation import Evaluation, Role
+from schemas.evaluation import AnsweringCost, Evaluation, Role
 from schemas.manifest import Identity
 from zppo.layout import shared_stage
+from zppo.stores.answers import COST
+from zppo.stores.artifacts import read_artifact
 from zppo.stores.local import LocalStore
 
 
-def answer_seconds(store: LocalStore, evaluation: Evaluation, recipe: RunConfig) -> Mapping[Role, float]:
-    """Seconds of drawing and grading each model's answers.
+def answering_costs(
+    store: LocalStore, evaluation: Evaluation, recipe: RunConfig
+) -> Mapping[Role, AnsweringCost]:
+    """What drawing and grading each model's answers took.
 
     A model is left out where the store has no answers of it any more, or several that the evaluation could
     be of.
     """
-    manifests = [store.read(path) for path in store.committed(shared_stage("answers"))]
+    paths = store.committed(shared_stage("answers"))
     found = {
         model.role: [
-            each.provenance.seconds
-            for each in manifests
-            if each is not None and _is_of(each.identity, model.digest, evaluation.data_fingerprint, recipe)
+            path
+            for path in paths
+            if (manifest := store.read(path)) is not None
+            and _is_of(manifest.identity, model.digest, evaluation.data_fingerprint, recipe)
         ]
         for model in evaluation.models
     }
-    return {role: seconds[0] for role, seconds in found.items() if len(seconds) == 1}
+    return {role: _cost(store, paths[0]) for role, paths in found.items() if len(paths) == 1}
+
+
+def _cost(store: LocalStore, path: str) -> AnsweringCost:
+    """As recorded; for answers of earlier programs the time of the process that ended them."""
+    manifest = store.existing(path)
+    if any(file.path == COST for file in manifest.files):
+        return read_artifact(store, path, COST, AnsweringCost)
+    return AnsweringCost(seconds=manifest.provenance.seconds)
 
 
 def _is_of(identity: Identity, model: str, data: str, recipe: RunConfig) -> bool:

@@ -17,7 +17,7 @@ def buffer_occupancy(reports: Sequence[StepReport]) -> Chart:
         "Replay buffer by entry accuracy",
         "Questions waiting after the round, by their plain accuracy when they were admitted.",
         reports,
-        [line(f"entered at {level:.0%}", reports, _waiting(level)) for level in levels],
+        [line(f"entered at {100 * level:.3g}%", reports, _waiting(level)) for level in levels],
         "count",
         stacked=True,
     )

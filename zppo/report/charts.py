@@ -8,7 +8,7 @@ from zppo.core.report import KINDS
 from zppo.report.buffer_charts import buffer_flow, buffer_occupancy, fate_by_entry, fate_by_visits
 from zppo.report.model import Chart, Series
 from zppo.report.series import NAMES, Value, by_kind, drawn_kinds, line, over_rounds, part, places
-from zppo.report.update_charts import clipping, drift, entropy, gradient_norm
+from zppo.report.update_charts import clipping, divergence, drift, entropy, gradient_norm
 
 
 def run_charts(
@@ -32,6 +32,7 @@ def run_charts(
         fate_by_entry(reports),
         bcq_audit(reports),
         ncq_audit(reports),
+        divergence(reports),
         entropy(reports),
         clipping(reports),
         gradient_norm(reports),
@@ -86,7 +87,7 @@ def composition(reports: Sequence[StepReport]) -> Chart:
     return over_rounds(
         "composition",
         "Composition of the batch",
-        "Groups of each kind that the round's update learned from; they add up.",
+        "Groups that were rolled out in the round, by kind; they add up.",
         reports,
         series,
         "count",
@@ -110,7 +111,8 @@ def eligible(reports: Sequence[StepReport]) -> Chart:
 
 
 def signal(reports: Sequence[StepReport]) -> Chart:
-    """What there is to learn from."""
+    """What there is to learn from; nothing of distillation, which has no advantages."""
+    reports = [report for report in reports if report.positive_advantage_rollouts is not None]
     return over_rounds(
         "signal",
         "Groups without and rollouts with an advantage",
@@ -189,11 +191,20 @@ def truncations(reports: Sequence[StepReport]) -> Chart:
     )
 
 
-PHASES = (
-    "student", "teacher", "compression", "judge", "grading", "other collecting",
-    "drift", "update", "validation", "checkpoint", "wait_for_tracking",
-)  # fmt: skip
-"""In the order of a round; `collect` is split into its parts and the rest."""
+PHASES = {
+    "student": "student’s rollouts",
+    "teacher": "teacher",
+    "compression": "shortening of candidates",
+    "judge": "judge",
+    "grading": "grading",
+    "other collecting": "other collecting",
+    "drift": "check of the sampler",
+    "update": "updates",
+    "validation": "validation",
+    "checkpoint": "checkpoint",
+    "wait_for_tracking": "waiting for MLflow",
+}
+"""In the order of a round, with their names for a reader; `collect` is split into its parts and the rest."""
 
 
 def seconds(timings: Sequence[RoundTimings]) -> Chart:
@@ -206,7 +217,7 @@ def seconds(timings: Sequence[RoundTimings]) -> Chart:
         note="Wall clock of the round, stacked.",
         x=tuple(float(each.round) for each in timings),
         series=tuple(
-            Series(label=name, values=tuple(each.get(name, 0.0) for each in split)) for name in names
+            Series(label=PHASES[name], values=tuple(each.get(name, 0.0) for each in split)) for name in names
         ),
         style="stacked",
         unit="seconds",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from schemas.config.method import Replay
+from schemas.config.method import PolicyGradient, Replay
 from schemas.config.run import RunConfig
 from schemas.evaluation import Evaluation, Score
 from schemas.report import KindReport, StepReport
@@ -112,6 +112,8 @@ def shrinking_entropy(its: Evidence) -> Finding:
 def no_signal(its: Evidence) -> Finding:
     """Groups whose rewards are all equal teach nothing."""
     title, threshold = "Groups without a signal", f"worth a look above 80% over the last {LAST} rounds"
+    if not isinstance(its.recipe.method, PolicyGradient):
+        return _unknown(title, threshold, "distillation has no advantages")
     shares = [share for report in its.last if (share := report.zero_advantage_groups) is not None]
     if not shares:
         return _unknown(title, threshold, "no round yet")

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from zppo.report.contents import findings, run_head
+from schemas.config.machine import HourlyPrice
+from zppo.report.contents import findings, history_costs, run_head
+from zppo.report.costs import total_cost
 from zppo.report.history import RunHistory
-from zppo.report.model import AccuracyRow, Chart, Finding, Result, Series
+from zppo.report.model import AccuracyRow, Chart, CostRow, Finding, Result, Series
 from zppo.report.page import compact, render
 from zppo.report.result import run_result
+from zppo.report.series import thinned
 from zppo.report.single import SHARED_CHARTS, history_charts
 
 
@@ -31,21 +34,38 @@ class Side:
     subtitle: str
     result: Result
     findings: tuple[Finding, ...]
+    costs: tuple[CostRow, ...]
+    """Of each part, then of all."""
 
 
-def comparison_page(histories: Sequence[RunHistory]) -> str:
-    """The runs as one HTML page."""
+@dataclass(frozen=True)
+class ComparedCost:
+    """What one part took."""
+
+    part: str
+    rows: tuple[CostRow | None, ...]
+    """One a run; None where it has no such part."""
+
+
+def comparison_page(histories: Sequence[RunHistory], price: HourlyPrice | None = None) -> str:
+    """The runs as one HTML page.
+
+    Args:
+        histories: The runs.
+        price: Of the machine.
+    """
     names = [history.name for history in histories]
-    sides = [_side(history) for history in histories]
+    sides = [_side(history, price) for history in histories]
     charts = compared_charts({history.name: history_charts(history) for history in histories})
     return render(
         "compare.html.jinja",
         f"{', '.join(names)} – zppo report",
-        {"charts": compact([chart.model_dump(mode="json") for chart in charts])},
+        {"charts": compact([thinned(chart).model_dump(mode="json") for chart in charts])},
         names=names,
         sides=sides,
         settings=recipe_differences([history.record.recipe.model_dump(mode="json") for history in histories]),
         rows=compared_rows({side.name: side.result for side in sides}),
+        costs=compared_costs([side.costs for side in sides]),
     )
 
 
@@ -61,6 +81,15 @@ def compared_rows(results: Mapping[str, Result]) -> tuple[AccuracyRow, ...]:
     """For each accuracy the base and what every run reached, with the run's name."""
     labels = list(dict.fromkeys(row.label for result in results.values() for row in result.rows))
     return tuple(_compared_row(label, results) for label in labels)
+
+
+def compared_costs(costs: Sequence[Sequence[CostRow]]) -> tuple[ComparedCost, ...]:
+    """Every part that any run has, in the order of the one with the most."""
+    by_part = [{row.part: row for row in rows} for rows in costs]
+    parts = dict.fromkeys(part for rows in sorted(by_part, key=len, reverse=True) for part in rows)
+    total = next(reversed(by_part[0]))
+    ordered = [*(part for part in parts if part != total), total]
+    return tuple(ComparedCost(part, tuple(rows.get(part) for rows in by_part)) for part in ordered)
 
 
 def compared_charts(charts: Mapping[str, Sequence[Chart]]) -> tuple[Chart, ...]:
@@ -81,10 +110,12 @@ def _flat(value: JsonValue | Mapping[str, JsonValue], prefix: str = "") -> Itera
         yield prefix, compact(value)
 
 
-def _side(history: RunHistory) -> Side:
-    head = run_head(history)
+def _side(history: RunHistory, price: HourlyPrice | None) -> Side:
+    head, costs = run_head(history), history_costs(history, price)
     result = run_result(history.evaluation, history.decision, history.base, history.reports)
-    return Side(history.name, head.state, head.subtitle, result, findings(history))
+    return Side(
+        history.name, head.state, head.subtitle, result, findings(history), (*costs, total_cost(costs))
+    )
 
 
 def _compared_row(label: str, results: Mapping[str, Result]) -> AccuracyRow:

@@ -5,23 +5,29 @@ from dataclasses import dataclass
 
 import yaml
 
+from schemas.config.machine import HourlyPrice
 from schemas.config.teacher import EndpointTeacher, ModelTeacher
 from schemas.run import RunState
-from zppo.report.answering import answer_seconds
+from zppo.report.answering import answering_costs
 from zppo.report.checks import Evidence, run_checks
-from zppo.report.costs import Expenses, run_costs
+from zppo.report.costs import Expenses, run_costs, total_cost
 from zppo.report.details import question_details
 from zppo.report.history import RunHistory
 from zppo.report.model import CostRow, Finding
 from zppo.report.page import compact, render
 from zppo.report.result import run_result
 from zppo.report.sample import choose_sample
+from zppo.report.series import thinned
 from zppo.report.single import history_charts
-from zppo.report.table import question_summaries, question_table
+from zppo.report.table import TABLE_TEXT_BYTES, question_summaries, question_table
 from zppo.runs import run_state
 
+PAGE_BYTES = 10_000_000
+"""Of a page that is a file."""
+OTHER_BYTES = 600_000
+"""Of a page besides its charts, its table of questions and its questions in full."""
 DETAIL_BYTES = 4_800_000
-"""Of the questions shown in full; with the table and the charts the file stays below 10 MB."""
+"""Of the questions shown in full, at most; long runs leave them less."""
 RELOAD_SECONDS = 4
 
 
@@ -32,28 +38,28 @@ class Head:
     name: str
     state: RunState
     subtitle: str
-    round_seconds: float
-    """Of all committed rounds."""
 
 
-def run_page(history: RunHistory, version: str | None = None) -> str:
+def run_page(history: RunHistory, price: HourlyPrice | None = None, version: str | None = None) -> str:
     """The report of a run as HTML.
 
     Args:
         history: The run.
+        price: Of the machine.
         version: Given where a server answers for the page: then full texts are asked for, not included.
     """
-    details = _details(history) if version is None else {}
+    charts = compact([thinned(chart).model_dump(mode="json") for chart in history_charts(history)])
+    room = PAGE_BYTES - OTHER_BYTES - TABLE_TEXT_BYTES - len(charts.encode())
+    details = _details(history, min(room, DETAIL_BYTES)) if version is None else {}
     questions = question_summaries(history)
     table = question_table(questions, details)
     live = {"live": compact({"version": version, "seconds": RELOAD_SECONDS})} if version else {}
-    costs = _costs(history)
-    charts = history_charts(history)
+    costs = history_costs(history, price)
     return render(
         "run.html.jinja",
         f"{history.name} – zppo report",
         {
-            "charts": compact([chart.model_dump(mode="json") for chart in charts]),
+            "charts": charts,
             "questions": table.content,
             "details": "{" + ",".join(f"{compact(id)}:{text}" for id, text in details.items()) + "}",
             **live,
@@ -62,7 +68,8 @@ def run_page(history: RunHistory, version: str | None = None) -> str:
         run=run_head(history),
         result=run_result(history.evaluation, history.decision, history.base, history.reports),
         costs=costs,
-        any_money=any(row.money for row in costs),
+        total=total_cost(costs),
+        price=price,
         findings=findings(history),
         sample_note=_sample_note(history, len(questions), table.left_out, len(details), version is not None),
         recipe=yaml.safe_dump(history.record.recipe.model_dump(mode="json"), sort_keys=False, width=100),
@@ -74,15 +81,14 @@ def findings(history: RunHistory) -> tuple[Finding, ...]:
     return run_checks(Evidence(history.record.recipe, history.reports, history.evaluation))
 
 
-def _details(history: RunHistory) -> dict[str, str]:
-    """JSON of the sampled questions, in the order of their claim, as far as there is place."""
+def _details(history: RunHistory, room: int) -> dict[str, str]:
+    """JSON of the sampled questions, in the order of their claim, as far as there is room, in bytes."""
     ids = choose_sample(history.lives, history.record.recipe.method.tau)
     texts = {id: detail.model_dump_json() for id, detail in question_details(history, ids).items()}
-    return dict(_fitting(texts))
+    return dict(_fitting(texts, room))
 
 
-def _fitting(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    left = DETAIL_BYTES
+def _fitting(texts: Mapping[str, str], left: int) -> Iterator[tuple[str, str]]:
     for id, text in texts.items():
         # As it will stand in the file, where each `<` takes six characters.
         size = len(text.encode()) + 5 * text.count("<")
@@ -91,7 +97,8 @@ def _fitting(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield id, text
 
 
-def _costs(history: RunHistory) -> tuple[CostRow, ...]:
+def history_costs(history: RunHistory, price: HourlyPrice | None) -> tuple[CostRow, ...]:
+    """What each part of a run took."""
     recipe, evaluation = history.record.recipe, history.evaluation
     return run_costs(
         Expenses(
@@ -99,9 +106,10 @@ def _costs(history: RunHistory) -> tuple[CostRow, ...]:
             reports=history.reports,
             timings=history.timings,
             pool=history.pool_report,
-            teacher=history.teacher_spend,
+            judge=history.judge_spend,
             evaluation=evaluation,
-            answering=answer_seconds(history.store, evaluation, recipe) if evaluation else {},
+            answering=answering_costs(history.store, evaluation, recipe) if evaluation else {},
+            price=price,
         )
     )
 
@@ -121,7 +129,6 @@ def run_head(history: RunHistory) -> Head:
         name=history.name,
         state=_state(history),
         subtitle=" · ".join(part for part in parts if part),
-        round_seconds=sum(each.total for each in history.timings),
     )
 
 

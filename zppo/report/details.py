@@ -126,7 +126,8 @@ def audit(group: Group, rollout: Rollout, teacher_answers: Sequence[str]) -> str
             if any(_same(rollout.answer, each) for each in group.prompt.wrong_answers):
                 return "repeats a listed wrong answer"
             matches = any(_same(rollout.answer, each) for each in teacher_answers)
-            return "the teacher’s answer, not shown" if matches else "a new answer"
+            other = "no answer" if rollout.answer is None else "a new answer"
+            return "the teacher’s answer, not shown" if matches else other
         case _:
             return ""
 

@@ -12,7 +12,10 @@ from zppo.study.report.figures.style import Picture, save, style
 
 SIZE = (7.0, 3.6)
 """Inches."""
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b5578f", "#c98a00", "#56a4d9", "#4a4f5a", "#8c6d31")
+_COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#b5578f", "#c98a00", "#56a4d9", "#4a4f5a", "#8c6d31",
+    "#6a51a3", "#b22234", "#5c8a00", "#00868b",
+)  # fmt: skip
 """Those of the page's light theme."""
 
 

@@ -169,9 +169,9 @@ class RunHistory:
         return read_artifact(self.store, path, POOL_REPORT, TeacherPool) if path else None
 
     @property
-    def teacher_spend(self) -> Spend:
-        """What the run has spent at its teacher's endpoint."""
-        return SpendLog(self.store.home / self.paths.teacher_spend).total()
+    def judge_spend(self) -> Spend:
+        """What the run's judge has used."""
+        return SpendLog(self.store.home / self.paths.judge_spend).total()
 
     def checkpoint_file(self, name: str) -> Path | None:
         """A file of the newest kept checkpoint that has it."""

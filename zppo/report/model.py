@@ -79,13 +79,21 @@ class Result(Frozen):
     """The conditions of promotion, with their figures."""
 
 
+class Money(Frozen):
+    """An amount of a currency."""
+
+    amount: float
+    currency: str
+
+
 class CostRow(Frozen):
     """What one part of a run took; None where that is not recorded."""
 
     part: str
     tokens: int | None = None
     seconds: float | None = None
-    money: str | None = None
+    money: tuple[Money, ...] = ()
+    """One a currency; none where nothing of it has a price."""
     note: str = ""
 
 

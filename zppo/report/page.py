@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from zppo import __version__
 from zppo.progress import clock_text
+from zppo.report.model import Money
 
 UPLOT = "1.6.32"
 SCRIPTS = ("text.js", "charts.js", "questions.js", "life.js", "main.js")
@@ -71,6 +72,12 @@ def policy(style: str, scripts: Sequence[str], live: bool) -> str:
     )
 
 
+def money_text(money: Sequence[Money]) -> str:
+    """Amounts for a reader, such as `12.30 USD + 0.0021 EUR`; a dash for none."""
+    texts = (f"{each.amount:,.2f}" if each.amount >= 0.1 else f"{each.amount:.2g}" for each in money)
+    return " + ".join(f"{text} {each.currency}" for text, each in zip(texts, money, strict=True)) or "–"
+
+
 def compact(value: object) -> str:
     """JSON without blanks."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -109,5 +116,6 @@ def _environment() -> Environment:
     )
     environment.filters["visible"] = visible
     environment.filters["clock"] = clock_text
+    environment.filters["money"] = money_text
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment

@@ -52,6 +52,30 @@ def line(label: str, reports: Sequence[StepReport], value: Value) -> Series:
     return Series(label=label, values=tuple(value(report) for report in reports))
 
 
+PLACES = 1000
+"""Of a chart on a page, at most: more than it has pixels."""
+
+
+def thinned(chart: Chart) -> Chart:
+    """The chart as a page holds it: values to five digits, and of very many rounds some, the last one too."""
+    step = -(-len(chart.x) // PLACES)
+    kept = sorted({*range(0, len(chart.x), max(1, step)), *range(len(chart.x))[-1:]})
+    series = tuple(
+        Series(label=each.label, values=tuple(_rounded(each.values[place]) for place in kept))
+        for each in chart.series
+    )
+    told = (
+        f"{chart.note} Of {len(chart.x):,} rounds one in {step} is here.".strip() if step > 1 else chart.note
+    )
+    return chart.model_copy(
+        update={"x": tuple(chart.x[place] for place in kept), "series": series, "note": told}
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.5g}")
+
+
 def drawn_kinds(reports: Sequence[StepReport]) -> list[PromptKind]:
     """The kinds of prompt that any round drew, in their usual order."""
     drawn = {each.kind for report in reports for each in report.kinds}

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from urllib.parse import parse_qs, urlsplit
 
+from schemas.config.machine import HourlyPrice
 from zppo.errors import InputError
 from zppo.report.contents import run_page
 from zppo.report.details import UnknownQuestion, question_details
@@ -21,8 +22,9 @@ Answer = tuple[HTTPStatus, str, bytes]
 class LiveReport:
     """The page and the lives of questions, made anew when the run has committed something."""
 
-    def __init__(self, history: RunHistory) -> None:
+    def __init__(self, history: RunHistory, price: HourlyPrice | None = None) -> None:
         self._history = history
+        self._price = price
         self._lock = Lock()
         self._page = ("", b"")
 
@@ -50,7 +52,7 @@ class LiveReport:
     def _current_page(self) -> bytes:
         version = self._version()
         if self._page[0] != version:
-            self._page = version, run_page(self._history, version).encode()
+            self._page = version, run_page(self._history, self._price, version).encode()
         return self._page[1]
 
     def _question(self, id: str) -> Answer:
@@ -62,18 +64,21 @@ class LiveReport:
         return HTTPStatus.OK, "application/json", detail.model_dump_json().encode()
 
 
-def serve_report(history: RunHistory, port: int, say: Callable[[str], None]) -> None:
+def serve_report(
+    history: RunHistory, price: HourlyPrice | None, port: int, say: Callable[[str], None]
+) -> None:
     """Serve until Ctrl-C.
 
     Args:
         history: The run.
+        price: Of the machine.
         port: 0 takes a free one.
         say: Told of the address.
 
     Raises:
         InputError: The port is taken.
     """
-    with report_server(LiveReport(history), port) as server:
+    with report_server(LiveReport(history, price), port) as server:
         say(f"http://{HOST}:{server.server_port}/ shows {history.name}; Ctrl-C ends it")
         server.serve_forever()
 

@@ -1,6 +1,6 @@
 """The charts of one run, and those of their series that runs are compared by."""
 
-from zppo.report.charts import run_charts
+from zppo.report.charts import PHASES, run_charts
 from zppo.report.history import RunHistory
 from zppo.report.model import Chart
 
@@ -19,8 +19,8 @@ SHARED_CHARTS = (
     ("gradient-norm", "mean"),
     ("clipping", "clipped above"),
     ("lengths", "plain"),
-    ("seconds", "student"),
-    ("seconds", "update"),
+    ("seconds", PHASES["student"]),
+    ("seconds", PHASES["update"]),
 )
 """Key of the chart and label of the series."""
 

@@ -12,10 +12,13 @@ from zppo.report.model import QuestionSummary, VisitSummary
 from zppo.report.page import compact
 
 TABLE_BYTES = 3_100_000
-"""Of the packed table; a third more as text. Excerpts become shorter, and then rows are left out, to stay
-below."""
+"""Of the packed table. Excerpts become shorter, and then rows are left out, to stay below."""
+TABLE_TEXT_BYTES = TABLE_BYTES * 4 // 3 + 100
+"""The same as text."""
 _EXCERPTS = (Heading.LENGTH, 120, 60, 30, 0)
 """Lengths to try, in characters."""
+_END_BYTES = 100
+"""What closes the packed table."""
 _BLOCK_ROWS = 500
 """After so many rows the packed size is looked at."""
 
@@ -88,10 +91,11 @@ def _packed(questions: Sequence[QuestionSummary], full: Container[str], excerpt:
     packed, rows = packer.compress(f'{head},"rows":['.encode()), 0
     for block in _blocks(map(row, questions)):
         text = ("," if rows else "") + ",".join(block)
-        more = packer.compress(text.encode()) + packer.flush(zlib.Z_SYNC_FLUSH)
-        packed, rows = packed + more, rows + len(block)
-        if len(packed) > TABLE_BYTES:
+        grown = packer.copy()
+        more = grown.compress(text.encode()) + grown.flush(zlib.Z_SYNC_FLUSH)
+        if len(packed) + len(more) > TABLE_BYTES - _END_BYTES:
             break
+        packer, packed, rows = grown, packed + more, rows + len(block)
     return packed + packer.compress(b"]}") + packer.flush(), rows
 
 

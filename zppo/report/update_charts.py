@@ -7,6 +7,19 @@ from zppo.report.model import Chart
 from zppo.report.series import line, mean_update, of_update, over_rounds, part
 
 
+def divergence(reports: Sequence[StepReport]) -> Chart:
+    """What distillation makes smaller; nothing of the other methods."""
+    reports = [report for report in reports if report.positive_advantage_rollouts is None]
+    return over_rounds(
+        "divergence",
+        "Divergence from the teacher",
+        "The loss: Jensen–Shannon divergence of student and teacher, mean over tokens, in nats.",
+        reports,
+        [line("divergence", reports, of_update("loss"))],
+        "value",
+    )
+
+
 def entropy(reports: Sequence[StepReport]) -> Chart:
     """Of the student."""
     return over_rounds(

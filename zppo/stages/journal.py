@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from zppo.errors import StoreError
 from zppo.stores.files import DiskErrors
 from zppo.stores.locks import Holder, turn
 
-JOURNAL = "answered.jsonl"
+JOURNAL, SECONDS = "answered.jsonl", "seconds.txt"
 
 
 class Journal:
@@ -25,6 +26,8 @@ class Journal:
         self._path = directory / JOURNAL
         self._path.touch()
         _drop_torn_line(self._path)
+        self._seconds = directory / SECONDS
+        self._since = time.monotonic()
 
     def append(self, answered: Sequence[AnsweredQuestion]) -> None:
         """Add questions; they are on disk when this returns."""
@@ -32,6 +35,22 @@ class Journal:
             file.write(b"".join(each.model_dump_json().encode() + b"\n" for each in answered))
             file.flush()
             os.fsync(file.fileno())
+        self._add_seconds()
+
+    @property
+    def seconds(self) -> float:
+        """Time that all processes spent on the questions that they added."""
+        if not self._seconds.is_file():
+            return 0.0
+        return sum(float(line) for line in self._seconds.read_text().split())
+
+    def _add_seconds(self) -> None:
+        """Write down the time since the journal was opened, or since the last questions were added."""
+        now = time.monotonic()
+        with DiskErrors(self._seconds), self._seconds.open("a") as file:
+            # The line break comes first, so that a time never joins a line that a crash tore.
+            file.write(f"\n{now - self._since:.3f}")
+        self._since = now
 
     def read(self) -> Iterator[AnsweredQuestion]:
         """All questions in the order added, one at a time.

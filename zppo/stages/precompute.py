@@ -76,7 +76,7 @@ def precompute(
         BudgetReached: The rest of the endpoint's budget does not cover another request.
     """
     journal = ask(questions, job, partial, progress)
-    report = summarize(job.source.kind, journal.read(), job.spent())
+    report = summarize(job.source.kind, journal.read(), journal.seconds, job.spent())
     if questions and not report.responses:
         raise InputError(_nothing(job.source.kind, journal.read()))
     write_pool(out / RESPONSES, journal.read_in_order([question.id for question in questions]))
@@ -171,12 +171,21 @@ def only_hard(questions: Sequence[Question], accuracies: Mapping[str, float], ta
 
 
 def summarize(
-    teacher: SourceKind, answered: Iterable[AnsweredQuestion], spend: EndpointSpend | None = None
+    teacher: SourceKind,
+    answered: Iterable[AnsweredQuestion],
+    seconds: float,
+    spend: EndpointSpend | None = None,
 ) -> TeacherPool:
-    """Count what the pool holds."""
+    """Count what the pool holds.
+
+    Args:
+        teacher: What it is.
+        answered: Every question that it was asked.
+        seconds: What that took.
+        spend: At its endpoint.
+    """
     questions = covered = responses = correct = failed = malformed = summaries = tokens = 0
     hints = Counter[HintOutcome | None]()
-    seconds = 0.0
     for each in answered:
         usable = valid(each)
         right = [response for response in usable if response.outcome == "correct"]
@@ -189,7 +198,6 @@ def summarize(
         summaries += sum(response.summary is not None for response in right)
         hints.update(response.hint_outcome for response in right)
         tokens += sum(response.tokens_drawn for response in each.responses)
-        seconds += each.seconds
     return TeacherPool(
         teacher=teacher,
         questions=questions,

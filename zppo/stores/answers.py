@@ -1,4 +1,4 @@
-"""The responses of an evaluation as a Parquet file, one row each."""
+"""The responses of an evaluation as a Parquet file, one row each, and what they took."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.evaluation import EvaluationAnswer
+from schemas.evaluation import AnsweringCost, EvaluationAnswer
 from zppo.stores.artifacts import readable
 
-ANSWERS = "answers.parquet"
+ANSWERS, COST = "answers.parquet", "cost.json"
+"""In an artifact of the stage `answers`; those of earlier programs have no `cost.json`."""
 
 ANSWER_SCHEMA = pa.schema(
     [
@@ -28,10 +29,11 @@ ANSWER_SCHEMA = pa.schema(
 """The fields of `EvaluationAnswer`."""
 
 
-def write_answers(file: Path, answers: Sequence[EvaluationAnswer]) -> None:
-    """Write the answers in their order."""
+def write_answers(directory: Path, answers: Sequence[EvaluationAnswer], cost: AnsweringCost) -> None:
+    """Write the answers in their order, and what they took."""
     table = pa.Table.from_pylist([answer.model_dump() for answer in answers], schema=ANSWER_SCHEMA)
-    pq.write_table(table, file, compression="zstd")
+    pq.write_table(table, directory / ANSWERS, compression="zstd")
+    (directory / COST).write_text(cost.model_dump_json())
 
 
 def read_answers(file: Path) -> list[EvaluationAnswer]:

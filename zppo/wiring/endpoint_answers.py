@@ -6,14 +6,14 @@ from pathlib import Path
 from schemas.config.endpoints import EndpointAccess
 from schemas.config.models import DecodingConfig
 from schemas.config.teacher import EndpointTeacher
-from schemas.evaluation import EvaluationAnswer
+from schemas.evaluation import AnsweringCost, EvaluationAnswer
 from schemas.manifest import Identity
 from schemas.question import Question
 from zppo.layout import partial, shared
 from zppo.rendering import load_templates, templates_digest
 from zppo.stages.evaluate import pooled_answers
 from zppo.stages.journal import in_turn
-from zppo.stages.precompute import Precomputation, ask
+from zppo.stages.precompute import SPEND, Precomputation, ask
 from zppo.stores.answers import ANSWERS, read_answers, write_answers
 from zppo.stores.identity import fingerprint, identify
 from zppo.teachers.sources import ModelSource
@@ -59,7 +59,7 @@ class EndpointExaminee:
             with in_turn(unfinished, lambda text: self._run.progress.say(f"evaluate    {text}")):
                 if store.find(path, identity) is None:
                     with store.commit(path, identity) as staging:
-                        write_answers(staging.directory / ANSWERS, self._ask(questions, unfinished))
+                        write_answers(staging.directory, *self._ask(questions, unfinished))
         return read_answers(store.file(path, ANSWERS))
 
     def _identity(self, prepared: str) -> Identity:
@@ -80,11 +80,16 @@ class EndpointExaminee:
             [run.committed(prepared)],
         )
 
-    def _ask(self, questions: Sequence[Question], unfinished: Path) -> list[EvaluationAnswer]:
-        """Ask what the journal does not have yet."""
+    def _ask(
+        self, questions: Sequence[Question], unfinished: Path
+    ) -> tuple[list[EvaluationAnswer], AnsweringCost]:
+        """Ask what the journal does not have yet; returns all answers, and what all of them took."""
         run, endpoint = self._run, self._run.teacher_endpoint
         assert endpoint is not None, "such a teacher has one"
-        with run.progress.track("evaluate teacher", len(questions)) as advance:
+        with (
+            endpoint.logged(unfinished / SPEND) as spent,
+            run.progress.track("evaluate teacher", len(questions)) as advance,
+        ):
             journal = ask(
                 questions,
                 self._job(endpoint),
@@ -93,7 +98,8 @@ class EndpointExaminee:
             )
         answered = journal.read_in_order([question.id for question in questions])
         training = {source.name for source in run.config.data.sources if source.role == "train"}
-        return pooled_answers(questions, answered, training)
+        cost = AnsweringCost(seconds=journal.seconds, spend=endpoint.priced(spent.total()))
+        return pooled_answers(questions, answered, training), cost
 
     def _job(self, endpoint: TeacherEndpoint) -> Precomputation:
         config, templates = self._config, load_templates(self._config.templates)

@@ -1,10 +1,18 @@
 """The evaluate stage of a run: base, best checkpoint and teacher on the same held-out questions."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from schemas.config.teacher import EndpointTeacher, ModelTeacher
-from schemas.evaluation import BaselineScore, Evaluation, EvaluationAnswer, ModelScores, Role
+from schemas.evaluation import (
+    AnsweringCost,
+    BaselineScore,
+    Evaluation,
+    EvaluationAnswer,
+    ModelScores,
+    Role,
+)
 from schemas.question import Question
 from schemas.run import ResolvedModel
 from zppo.core.evaluation import baseline_scores, score_model
@@ -113,8 +121,10 @@ def model_answers(
             run.store.commit(path, identity) as staging,
             run.progress.track(f"evaluate {title}", len(questions)) as advance,
         ):
+            started = time.monotonic()
             answers = answer_questions(questions, examinee, training, advance)
-            write_answers(staging.directory / ANSWERS, answers)
+            cost = AnsweringCost(seconds=time.monotonic() - started)
+            write_answers(staging.directory, answers, cost)
         if then is not None:
             then.take_servers(model)
     model.unload()

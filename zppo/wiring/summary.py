@@ -49,7 +49,7 @@ def _write(run: RunContext, directory: Path) -> None:
     draw_accuracy(read_base(run.store, run.paths), reports, title, directory / PICTURE)
     text = summary_text(run, reports, read_evaluation(run), read_decision(run))
     (directory / SUMMARY).write_text(text + "\n")
-    page = run_page(RunHistory(run.store.home, run.name))
+    page = run_page(RunHistory(run.store.home, run.name), run.runtime.price)
     (directory / PAGE).write_text(page, encoding="utf-8")
 
 

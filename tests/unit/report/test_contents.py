@@ -3,7 +3,6 @@
 import gzip
 import json
 from base64 import b64decode
-from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -12,47 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.buffer import ReplayBuffer
-from schemas.config.run import RunConfig
-from schemas.report import DriftReport, StepReport, UpdateReport
-from tests.build import a_round, group
-from zppo.core.report import step_report
-from zppo.recipes import load_recipe
-from zppo.report import table
+from zppo.report import contents, table
 from zppo.report.charts import run_charts, split_collect
-from zppo.report.checks import CHECKS, LAST, Evidence, failures, run_checks, sampler_drift, shrinking_entropy
 from zppo.report.compare import comparison_page, recipe_differences
-from zppo.report.contents import run_head
+from zppo.report.contents import run_head, run_page
 from zppo.report.data import write_data
+from zppo.report.details import question_details
 from zppo.report.figures import write_figures
 from zppo.report.history import RunHistory
-from zppo.report.model import QuestionSummary, VisitSummary
+from zppo.report.model import Chart, QuestionSummary, Series, VisitSummary
 from zppo.report.result import run_result
+from zppo.report.series import PLACES, thinned
 from zppo.report.single import history_charts
 from zppo.report.table import PackedTable, question_summaries, question_table
-
-
-@pytest.fixture(scope="module")
-def recipe() -> RunConfig:
-    return load_recipe("pocket")
-
-
-def report(index: int, *, entropy: float = 1.0, drift: float = 0.0, failed: int = 0) -> StepReport:
-    update = UpdateReport(
-        loss=0.1, grad_norm=1.0, entropy=entropy, clip_low_fraction=0.0, clip_high_fraction=0.0,
-        dual_clip_fraction=0.0, tokens=8, active_tokens=8,
-    )  # fmt: skip
-    round_ = a_round(group([0, 1], failures=failed, answers=["1", "2"]), index=index)
-    return step_report(
-        round_,
-        0.5,
-        ReplayBuffer(),
-        (),
-        (update,),
-        (0.1, -0.1),
-        DriftReport(tokens=1, mean=drift, max=drift),
-        None,
-    )
 
 
 def test_the_outcome_names_both_accuracies_and_meets_the_champion(history: RunHistory) -> None:
@@ -68,22 +39,6 @@ def test_the_outcome_names_both_accuracies_and_meets_the_champion(history: RunHi
 def test_before_the_evaluation_the_outcome_is_that_of_validation(history: RunHistory) -> None:
     result = run_result(None, None, history.base, history.reports)
     assert "from 0.200 to 0.600 by round 4" in result.sentence
-
-
-def test_a_check_speaks_up_at_its_threshold_and_not_before(recipe: RunConfig) -> None:
-    limit = recipe.sampler_drift_limit
-
-    def level(reports: Sequence[StepReport], check: object) -> str:
-        assert callable(check)
-        return str(check(Evidence(recipe, reports, None)).level)
-
-    assert level([report(1, drift=limit / 2)], sampler_drift) == "fine"
-    assert level([report(1, drift=limit * 0.51)], sampler_drift) == "notice"
-    assert level([report(1)], failures) == "fine"
-    assert level([report(1, failed=1)], failures) == "problem"
-    falling = [report(index, entropy=1.0 if index <= LAST else 0.2) for index in range(1, 2 * LAST + 1)]
-    assert level(falling, shrinking_entropy) == "notice"
-    assert level(falling[:LAST], shrinking_entropy) == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -105,12 +60,6 @@ def test_a_run_has_the_state_of_its_status_but_is_finished_while_its_page_is_wri
     monkeypatch.setattr(history, "reports", committed.get("reports", history.reports[:1]))
     monkeypatch.setattr(history, "manifest", lambda path: None)
     assert run_head(history).state == state
-
-
-def test_every_check_answers_for_a_run_without_rounds_and_states_its_threshold(recipe: RunConfig) -> None:
-    found = run_checks(Evidence(recipe, (), None))
-    assert len(found) == len(CHECKS) == len({each.title for each in found})
-    assert all(each.threshold and each.level in ("unknown", "fine") for each in found)
 
 
 def test_charts_have_one_value_a_place_and_no_empty_series(history: RunHistory) -> None:
@@ -198,6 +147,34 @@ def test_all_training_questions_are_summarised_drawn_or_not(history: RunHistory)
     assert history.questions is not None
     assert len(found) == len(history.questions)
     assert sum(len(each.visits) for each in found) == sum(map(len, history.lives.visits.values()))
+
+
+@given(st.integers(1, 3500))
+def test_a_chart_of_any_length_fits_and_keeps_its_ends(count: int) -> None:
+    x = tuple(float(place) for place in range(count))
+    chart = Chart(key="k", title="t", note="n.", x=x, series=(Series(label="s", values=(*x[:-1], None)),))
+    shown = thinned(chart)
+    assert len(shown.x) == len(shown.series[0].values) <= PLACES + 1
+    assert (shown.x[0], shown.x[-1]) == (x[0], x[-1])
+    assert (shown.x == x) == (count <= PLACES) == (shown.note == chart.note)
+
+
+def test_a_page_of_any_run_stays_below_ten_megabytes(
+    history: RunHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = question_details(history, ["q0"])
+    many = [f"q{place}" for place in range(400)]
+    monkeypatch.setattr(contents, "choose_sample", lambda lives, tau: many)
+    monkeypatch.setattr(contents, "question_details", lambda history, ids: dict.fromkeys(ids, told["q0"]))
+    monkeypatch.setattr(contents, "question_summaries", lambda history: a_table(40_000, 200))
+    values = tuple(Random(0).random() for _ in range(20_000))
+    chart = Chart(
+        key="k", title="t", note="", x=tuple(map(float, range(20_000))),
+        series=tuple(Series(label=str(place), values=values) for place in range(8)),
+    )  # fmt: skip
+    monkeypatch.setattr(contents, "history_charts", lambda history: (chart,) * 18)
+    page = run_page(history)
+    assert 8_000_000 < len(page.encode()) < contents.PAGE_BYTES
 
 
 def test_recipes_differ_in_exactly_the_settings_that_are_listed() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from schemas.rollout import Demonstration, Round, ServedResponses
 from tests import build
-from tests.stories import WITHOUT_CLIPPED, Story
+from tests.stories import ANSWERING, WITHOUT_CLIPPED, Story
 from zppo.core.advantage import compute_advantages
-from zppo.report.answering import answer_seconds
+from zppo.report.answering import answering_costs
 from zppo.report.available import available_responses
 from zppo.report.details import question_details, round_advantages, segments
 from zppo.report.history import RunHistory
@@ -216,7 +216,7 @@ def test_the_sample_is_the_same_whenever_it_is_drawn_and_names_nobody_twice(hist
 def test_the_time_of_an_evaluation_is_that_of_the_answers_it_is_of(history: RunHistory) -> None:
     assert history.evaluation is not None
     recipe = history.record.recipe
-    seconds = answer_seconds(history.store, history.evaluation, recipe)
-    assert set(seconds) == {"base", "student"}
+    costs = answering_costs(history.store, history.evaluation, recipe)
+    assert {role: cost.seconds for role, cost in costs.items()} == ANSWERING
     other = recipe.model_copy(update={"seed": recipe.seed + 1})
-    assert answer_seconds(history.store, history.evaluation, other) == {}
+    assert answering_costs(history.store, history.evaluation, other) == {}

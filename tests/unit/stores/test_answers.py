@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.evaluation import EvaluationAnswer
+from schemas.evaluation import AnsweringCost, EvaluationAnswer
 from zppo.errors import StoreError
 from zppo.stores.answers import ANSWER_SCHEMA, read_answers, write_answers
 
@@ -32,7 +32,7 @@ def test_answers_read_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, answers: list[EvaluationAnswer]
 ) -> None:
     file = tmp_path_factory.mktemp("answers") / "answers.parquet"
-    write_answers(file, answers)
+    write_answers(file.parent, answers, AnsweringCost(seconds=1.0))
     assert read_answers(file) == answers
 
 

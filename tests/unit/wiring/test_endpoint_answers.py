@@ -9,12 +9,14 @@ import pytest
 from schemas.config.endpoints import EndpointAccess, EndpointsConfig
 from schemas.config.run import RunConfig, Runtime
 from schemas.config.teacher import EndpointTeacher
-from schemas.evaluation import EvaluationAnswer
+from schemas.evaluation import AnsweringCost, EvaluationAnswer
 from tests.endpoint_servers import ChatServer, chat_server, model_reply
 from tests.pipelines import RECIPE, run_without_prefect
 from zppo.endpoints.ledger import BudgetReached
 from zppo.errors import EngineError, InputError
-from zppo.layout import PARTIAL
+from zppo.layout import PARTIAL, shared_stage
+from zppo.stores.answers import COST
+from zppo.stores.artifacts import read_artifact
 from zppo.wiring import evaluate
 from zppo.wiring.context import RunContext, open_run
 from zppo.wiring.endpoint_answers import EndpointExaminee
@@ -105,6 +107,10 @@ def test_what_was_answered_before_the_budget_ended_is_not_asked_again(tmp_path: 
         assert not [each for each in find_waste(tmp_path).waste if PARTIAL in each.path]
         with open_run(config_of(GREEDY), "poor", machine(tmp_path, server.url)) as run:
             assert len(answered(run)) == QUESTIONS
+            (path,) = run.store.committed(shared_stage("answers"))
+            cost = read_artifact(run.store, path, COST, AnsweringCost)
+    assert cost.spend is not None
+    assert cost.spend.used.requests == QUESTIONS, "of both sessions"
     assert len(server.asked) == server.answered.total() == QUESTIONS
     assert not list((tmp_path / PARTIAL).iterdir())
 

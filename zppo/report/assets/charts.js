@@ -1,8 +1,11 @@
 // Charts by uPlot, each with a table of its values, and usable by keyboard.
 
 const CHART_HEIGHT = 220;
-const COLOURS = 8;
+const COLOURS = 12;
+const WHOLE = [1, 2, 5].flatMap((step) => [...Array(9).keys()].map((power) => step * 10 ** power)).sort((a, b) => a - b);
+const MANY_ROUNDS = 40;
 const synced = uPlot.sync("rounds");
+let smoothing = 1; // rounds that a mean is over; 1 draws the values alone
 
 function css(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -14,16 +17,30 @@ const FORMATS = {
   share: (value) => value.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 }),
   count: (value) => value.toLocaleString("en", { maximumFractionDigits: 1 }),
   seconds: (value) => `${value.toLocaleString("en", { maximumFractionDigits: 2 })} s`,
-  value: (value) => (value === 0 ? "0" : Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 })),
+  value: (value) =>
+    value !== 0 && Math.abs(value) < 1e-3
+      ? String(Number(value.toPrecision(3)).toExponential())
+      : value.toLocaleString("en", { maximumSignificantDigits: 3 }),
 };
 
 const format = (chart, value) => (value === null || value === undefined ? "–" : FORMATS[chart.unit](value));
 
-// What uPlot draws: for layers, the sums from the first layer up to each.
-function heights(chart) {
+// What uPlot draws: for layers, the sums of those shown from the first one up to each.
+function heights(chart, shown) {
   if (chart.style === "lines") return chart.series.map((series) => series.values);
   const total = chart.x.map(() => 0);
-  return chart.series.map((series) => series.values.map((value, place) => (total[place] += value || 0)));
+  return chart.series.map((series, index) => series.values.map((value, place) => (total[place] += shown(index) ? value || 0 : 0)));
+}
+
+const isSmooth = (chart) => smoothing > 1 && chart.style === "lines" && chart.x.length > smoothing;
+
+// Means over as many rounds around each; where there is no value, there is no mean either.
+function means(values) {
+  const reach = (smoothing - 1) / 2;
+  return values.map((value, place) => {
+    const around = values.slice(Math.max(0, place - reach), place + reach + 1).filter((each) => each !== null);
+    return value === null ? null : around.reduce((sum, each) => sum + each, 0) / around.length;
+  });
 }
 
 function seriesOptions(chart, series, index) {
@@ -35,8 +52,8 @@ function seriesOptions(chart, series, index) {
     width: 1.75,
     spanGaps: true,
     points: { show: chart.style === "lines" && sparse, size: 5 },
-    value: (plot, value, series, place) =>
-      place === null || place === undefined ? "" : format(chart, chart.series[index].values[place]),
+    // Away from the chart the legend has the last values.
+    value: (plot, value, series, place) => format(chart, chart.series[index].values[place ?? chart.x.length - 1]),
   };
   if (chart.style === "stacked" && index === 0) options.fill = stroke + "b0";
   if (chart.style === "bars") {
@@ -46,14 +63,26 @@ function seriesOptions(chart, series, index) {
   return options;
 }
 
+// The values themselves, thin, behind the line of their means.
+function rawOptions(chart, index) {
+  return { stroke: colour(index) + "59", width: 1, spanGaps: true, points: { show: false }, class: "raw", value: () => "" };
+}
+
+// The places that have columns, as many as there is room for.
+function placesInView(chart, plot, low, high) {
+  const seen = chart.x.filter((x) => x >= low && x <= high);
+  const each = Math.ceil((seen.length * 36) / Math.max(plot.bbox.width / devicePixelRatio, 36));
+  return seen.filter((_, place) => place % each === 0);
+}
+
 function axes(chart) {
   const common = { stroke: css("--quiet"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 } };
   const font = "12px system-ui, sans-serif";
-  const whole = (plot, splits) => splits.map((split) => (Number.isInteger(split) || chart.style === "bars" ? String(split) : ""));
-  return [
-    { ...common, font, labelFont: font, label: chart.x_label, labelSize: 18, size: 30, values: whole },
-    { ...common, font, size: 56, values: (plot, splits) => splits.map((split) => format(chart, split)) },
-  ];
+  const columns = chart.style === "bars" ? { splits: (plot, axis, low, high) => placesInView(chart, plot, low, high) } : { incrs: WHOLE };
+  const size = (plot, texts) => 22 + 7 * Math.max(3, ...(texts || []).map((text) => text.length));
+  const places = { ...common, font, labelFont: font, label: chart.x_label, labelSize: 18, size: 30, values: (plot, splits) => splits.map(String), ...columns };
+  const values = { ...common, font, size, values: (plot, splits) => splits.map((split) => format(chart, split)) };
+  return [places, chart.unit === "count" ? { ...values, incrs: WHOLE } : values];
 }
 
 function ranges(chart) {
@@ -77,25 +106,39 @@ function options(chart, width) {
   const layers = chart.style === "stacked" ? chart.series.slice(1) : [];
   // Taller columns are drawn first, so that each shows above the one before.
   const order = chart.style === "bars" ? series.reverse() : series;
+  const raw = isSmooth(chart) ? chart.series.map((_, index) => rawOptions(chart, index)) : [];
+  const lines = chart.series.length;
   return {
     width,
     height: CHART_HEIGHT,
     scales: ranges(chart),
     axes: axes(chart),
-    series: [{ label: chart.x_label, value: (plot, value) => (value === null ? "" : String(value)) }, ...order],
+    series: [{ label: chart.x_label, value: (plot, value) => String(value ?? chart.x[chart.x.length - 1]) }, ...order, ...raw],
     bands: layers.map((_, index) => ({ series: [index + 2, index + 1], fill: colour(index + 1) + "b0" })),
     cursor: {
       sync: chart.x_label === "round" ? { key: synced.key } : undefined,
       points: { size: 7 },
       drag: { x: true, y: false },
     },
+    hooks: { setSeries: [(plot, index, said) => "show" in said && index <= lines && onShown(plot, chart, index, said.show)] },
     legend: { live: true, markers: { fill: (plot, index) => plot.series[index].stroke(plot, index) } },
   };
 }
 
-function drawing(chart) {
-  const values = heights(chart);
+// uPlot's number of a series: places come first, and columns the other way round.
+const number = (chart, index) => (chart.style === "bars" ? chart.series.length - index : index + 1);
+
+function drawing(chart, plot) {
+  const values = heights(chart, (index) => !plot || plot.series[number(chart, index)].show);
+  if (isSmooth(chart)) return [chart.x, ...values.map(means), ...values];
   return [chart.x, ...(chart.style === "bars" ? values.reverse() : values)];
+}
+
+// A name was clicked: its thin line goes with it, and layers come to lie on those that are left.
+function onShown(plot, chart, index, show) {
+  if (isSmooth(chart)) plot.setSeries(index + chart.series.length, { show });
+  if (chart.style !== "lines") plot.setData(drawing(chart, plot), false);
+  legendNames(plot).forEach((name, place) => name.setAttribute("aria-pressed", plot.series[place + 1].show));
 }
 
 function values(chart) {
@@ -136,11 +179,14 @@ function moveCursor(plot, chart, place) {
   plot.setCursor({ left: plot.valToPos(chart.x[bounded], "x"), top: CHART_HEIGHT / 3 });
 }
 
+const legendNames = (plot) => plot.root.querySelectorAll(".u-legend .u-series:not(:first-child):not(.raw) th");
+
 // Names in the legend hide and show their line; a button's keys do the same.
 function legendByKeyboard(plot) {
-  plot.root.querySelectorAll(".u-legend .u-series:not(:first-child) th").forEach((name) => {
+  legendNames(plot).forEach((name) => {
     name.tabIndex = 0;
     name.setAttribute("role", "button");
+    name.setAttribute("aria-pressed", true);
     name.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
@@ -185,4 +231,16 @@ function startCharts(charts, grid) {
   );
   watcher.observe(grid);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach(draw));
+  return () => drawn.forEach(draw);
+}
+
+// A long run begins with means, which its noise would hide.
+function startSmoothing(charts, control) {
+  if (Math.max(0, ...charts.map((chart) => chart.x.length)) > MANY_ROUNDS) control.value = "5";
+  smoothing = Number(control.value);
+  const redraw = startCharts(charts, document.getElementById("chart-grid"));
+  control.addEventListener("change", () => {
+    smoothing = Number(control.value);
+    redraw();
+  });
 }

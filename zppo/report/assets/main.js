@@ -83,7 +83,7 @@ async function startQuestions(packed) {
 }
 
 async function start() {
-  startCharts(data("charts") || [], document.getElementById("chart-grid"));
+  startSmoothing(data("charts") || [], document.getElementById("smoothing"));
   if (live) watch();
   const packed = data("questions");
   if (packed) await startQuestions(packed);

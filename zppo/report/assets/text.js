@@ -69,7 +69,7 @@ function short(text, limit) {
   return text.length > limit ? cut(text, limit) + "…" : text;
 }
 
-const percent = (value) => (value === null || value === undefined ? "–" : `${Math.round(100 * value)}%`);
+const percent = (value) => (value === null || value === undefined ? "–" : `${Number((100 * value).toFixed(1))}%`);
 
 // What the page holds as gzip, in base64.
 async function unpack(packed) {
