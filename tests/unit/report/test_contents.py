@@ -163,10 +163,10 @@ def test_a_page_of_any_run_stays_below_ten_megabytes(
     history: RunHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = question_details(history, ["q0"])
-    many = [f"q{place}" for place in range(400)]
+    many = [f"q{place}" for place in range(20)]
     monkeypatch.setattr(contents, "choose_sample", lambda lives, tau: many)
     monkeypatch.setattr(contents, "question_details", lambda history, ids: dict.fromkeys(ids, told["q0"]))
-    monkeypatch.setattr(contents, "question_summaries", lambda history: a_table(40_000, 200))
+    monkeypatch.setattr(contents, "question_summaries", lambda history: a_table(12_000, 400))
     values = tuple(Random(0).random() for _ in range(20_000))
     chart = Chart(
         key="k", title="t", note="", x=tuple(map(float, range(20_000))),
