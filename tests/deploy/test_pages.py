@@ -17,7 +17,7 @@ from zppo.layout import RunPaths
 from zppo.stores.local import MANIFEST, LocalStore
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(3600)]
-PATIENCE = 120_000
+PATIENCE = 600_000
 """Milliseconds that a page may take on a loaded machine."""
 PRESSED = RunPaths("pressed")
 Open = Callable[[str, str], Any]
@@ -80,8 +80,8 @@ def test_the_page_of_the_training_shows_its_progress_and_its_rounds(
     _shows(page, "held out")
     assert str(ROUNDS) in _text(page)
     progress = place.artifacts_of(trained)["progress"]["id"]
-    page = open_page(_prefect(place, f"artifacts/artifact/{progress}"), "100%")
-    assert f"of {ROUNDS}: {ROUNDS} done" in _text(page)
+    done = f"of {ROUNDS}: {ROUNDS} done"
+    open_page(_prefect(place, f"artifacts/artifact/{progress}"), done)
 
 
 def test_the_page_of_the_decision_shows_every_gate_and_its_evidence(
@@ -102,9 +102,10 @@ def test_the_link_on_prefect_s_page_opens_the_run_in_mlflow_with_its_metrics(
     address = links.partition("](")[2].partition(")")[0]
     page = open_page(address, compose_night.name)
     page.get_by_text("Model metrics", exact=True).first.click()
-    _shows(page, "plain/accuracy", "validation/accuracy")
-    page.get_by_text("Overview", exact=True).first.click()
-    _shows(page, "held_out")
+    for metric in ("plain/accuracy", "validation/accuracy"):
+        page.get_by_placeholder("Search metric charts").fill(metric)
+        _shows(page, f"({metric})")
+        page.locator("svg.main-svg").first.wait_for()  # the curve is drawn
 
 
 def test_the_registry_s_page_shows_the_champion(

@@ -7,7 +7,7 @@ from typing import TypeVar
 import httpx
 
 T = TypeVar("T")
-LONG = 600.0
+LONG = 1200.0
 """Seconds that a loaded machine may take for what takes one a minute."""
 
 
