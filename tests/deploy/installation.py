@@ -94,9 +94,9 @@ class Installation:
         return wait_for(f"the end of the flow run {flow_run}", state)
 
     def artifacts_of(self, flow_run: str) -> dict[str, Any]:
-        """What stands on a flow run's page, by key."""
-        found = self.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
-        return {each["key"]: each for each in found}
+        """What stands on a flow run's page, by key; the newest of each."""
+        wanted = {"artifacts": {"flow_run_id": {"any_": [flow_run]}}, "sort": "CREATED_DESC"}
+        return {each["key"]: each for each in reversed(self.ask("artifacts/filter", wanted))}
 
     def start_worker(self, pool: str, name: str = "", **more: str) -> None:
         """Start a worker of a pool, in a process group of its own.
