@@ -112,7 +112,7 @@ def test_the_page_of_the_registry_shows_the_champion(place: Composed, open_page:
     page = open_page(f"{place.mlflow}/#/models/{MODEL}", MODEL)
     _shows(page, "champion", "Version 1")
     client = MlflowClient(tracking_uri=place.mlflow, registry_uri=place.mlflow)
-    assert client.get_model_version_by_alias(MODEL, "champion").version == 1
+    assert client.get_model_version_by_alias(MODEL, "champion").version in (1, "1")
 
 
 def _kill_the_process(place: Composed) -> None:
