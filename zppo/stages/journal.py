@@ -1,7 +1,6 @@
 """The journal of questions that a teacher has answered, by which asking it resumes."""
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from schemas.teacher import AnsweredQuestion
 from zppo.errors import StoreError
 from zppo.stores.files import DiskErrors
+from zppo.stores.local import LocalStore
 from zppo.stores.locks import Holder, turn
 
 JOURNAL, SECONDS = "answered.jsonl", "seconds.txt"
@@ -85,22 +85,23 @@ class Journal:
 
 
 @contextmanager
-def in_turn(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
+def in_turn(store: LocalStore, path: str, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a journal's directory until its artifact is committed, so that no two processes ask the same.
 
-    Another process that holds it is waited for. What is left at the end is removed.
+    Another process that holds it is waited for. At the end it is removed; an error leaves it.
 
     Args:
-        directory: Of the journal; made if need be.
+        store: Has the directory.
+        path: Of the directory; made if need be.
         say: Told whom this process waits for.
     """
 
     def waits(other: Holder) -> None:
         say(f"waits for process {other.pid} on {other.host}, which asks the teacher the same questions")
 
-    with turn(directory, waits=waits):
+    with turn(store.home / path, waits=waits):
         yield
-        shutil.rmtree(directory)
+        store.remove(path)  # whole and at once, since those that wait may make it anew at any moment
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -131,9 +131,15 @@ def locked_directory(temporary: Path) -> tuple[Path, int]:
 def _open_lock(directory: Path) -> int:
     """The lock file of a directory, both made if need be."""
     while True:
-        directory.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # removed by another process this instant
+        # Another process may remove the directory at any instant, within `mkdir` too.
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
             return os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:
+            pass
+        except FileExistsError:
+            if directory.exists() and not directory.is_dir():
+                raise
 
 
 def _in_place(descriptor: int, directory: Path) -> bool:
@@ -154,8 +160,9 @@ def _acquire(descriptor: int) -> bool:
 
 
 def _read_holder(directory: Path) -> Holder:
-    # An empty file: the holder took the lock this instant and has not written its name yet.
-    with suppress(ValidationError):
+    # An empty file: the holder took the lock this instant and has not written its name yet. None: it has
+    # removed the directory.
+    with suppress(ValidationError, FileNotFoundError):
         return Holder.model_validate_json((directory / LOCK_FILE).read_bytes())
     return Holder(pid=0, host="unknown")
 

@@ -54,9 +54,10 @@ class EndpointExaminee:
         """
         store, identity = self._run.store, self._identity(prepared)
         path = shared("answers", fingerprint(identity))
-        unfinished = store.home / partial("answers", fingerprint(identity))
+        journal = partial("answers", fingerprint(identity))
+        unfinished = store.home / journal
         if store.find(path, identity) is None or unfinished.exists():
-            with in_turn(unfinished, lambda text: self._run.progress.say(f"evaluate    {text}")):
+            with in_turn(store, journal, lambda text: self._run.progress.say(f"evaluate    {text}")):
                 if store.find(path, identity) is None:
                     with store.commit(path, identity) as staging:
                         write_answers(staging.directory, *self._ask(questions, unfinished))

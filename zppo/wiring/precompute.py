@@ -65,9 +65,10 @@ def _precompute(run: RunContext) -> str:
     prepared = run_prepare(run)
     identity = identify("precompute", pool_inputs(run, config), [run.committed(prepared)])
     path = shared("precompute", fingerprint(identity))
-    unfinished = run.store.home / partial("precompute", fingerprint(identity))
+    journal = partial("precompute", fingerprint(identity))
+    unfinished = run.store.home / journal
     if run.store.find(path, identity) is None or unfinished.exists():
-        with in_turn(unfinished, lambda text: run.progress.say(f"precompute  {text}")):
+        with in_turn(run.store, journal, lambda text: run.progress.say(f"precompute  {text}")):
             if run.store.find(path, identity) is None:
                 _draw(run, method, config, prepared, unfinished, path, identity)
     pool = read_artifact(run.store, path, REPORT, TeacherPool)

@@ -123,7 +123,7 @@ def test_the_buffer_is_reported_by_entry_accuracy_with_its_events() -> None:
 
 def test_an_update_report_holds_every_statistic_of_an_update() -> None:
     recorded = {field.name for part in (UpdateStatistics, Effect) for field in fields(part)}
-    assert recorded - {"clipped_tokens"} == set(UpdateReport.model_fields)
+    assert recorded - {"clipped_tokens", "drift"} == set(UpdateReport.model_fields)
 
 
 def test_updates_are_passed_through() -> None:

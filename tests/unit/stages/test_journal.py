@@ -1,32 +1,37 @@
-"""The journal's clock."""
-
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from schemas.teacher import AnsweredQuestion
-from zppo.stages import journal
-from zppo.stages.journal import SECONDS, Journal
+from zppo.layout import partial
+from zppo.stages.journal import JOURNAL, Journal, in_turn
+from zppo.stores.local import LocalStore
+
+PATH = partial("precompute", "0" * 64)
 
 
-def answered(id: str) -> list[AnsweredQuestion]:
-    return [AnsweredQuestion(question_id=id, responses=(), seconds=0.0)]
+def test_of_many_that_need_a_journal_each_has_it_alone_and_a_removal_disturbs_nobody(tmp_path: Path) -> None:
+    inside: list[int] = []
+
+    def take_turns(number: int) -> None:
+        store = LocalStore(tmp_path)
+        for _ in range(10):
+            with in_turn(store, PATH, lambda text: None):
+                inside.append(number)
+                Journal(tmp_path / PATH)
+                assert inside == [number]
+                inside.clear()
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(take_turns, range(6))) == [None] * 6
+    assert not (tmp_path / PATH).exists()
 
 
-def test_the_time_of_all_processes_is_kept_but_for_what_a_kill_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock: Iterator[float] = iter([100.0, 102.5, 103.0, 900.0, 901.0])
-    monkeypatch.setattr(journal.time, "monotonic", lambda: next(clock))
-    first = Journal(tmp_path)
-    assert first.seconds == 0.0
-    first.append(answered("a"))
-    first.append(answered("b"))
-    # The process is killed while it writes a line, and another one goes on an hour later.
-    with (tmp_path / SECONDS).open("a") as file:
-        file.write("\n")
-    second = Journal(tmp_path)
-    second.append(answered("c"))
-    assert second.seconds == pytest.approx(2.5 + 0.5 + 1.0)
-    assert [each.question_id for each in second.read()] == ["a", "b", "c"]
+def test_an_error_leaves_the_journal_to_whoever_comes_next(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    with pytest.raises(ZeroDivisionError), in_turn(store, PATH, lambda text: None):
+        len(list(Journal(tmp_path / PATH).read())) / 0
+    assert (tmp_path / PATH / JOURNAL).exists()
+    with in_turn(store, PATH, lambda text: None):
+        assert (tmp_path / PATH / JOURNAL).exists()
+    assert not (tmp_path / PATH).exists()
