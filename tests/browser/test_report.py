@@ -279,6 +279,9 @@ def test_the_page_works_in_the_frame_in_which_mlflow_shows_artifacts(open_page: 
     frame.click('button[data-id="q0"]')
     frame.wait_for_selector("#life-title")
     assert "teacher, correct" in frame.inner_text("#life")
+    frame.click("#life .close")
+    frame.wait_for_selector("#life-title", state="detached")
+    frame.click('a[href="#charts"]')
 
 
 def test_the_legend_has_the_last_values_and_a_hidden_layer_leaves_no_gap(

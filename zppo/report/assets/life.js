@@ -23,7 +23,7 @@ function fold(summary, make, open) {
 
 function lifeOf(question) {
   const heading = el("h3", { tabindex: -1, id: "life-title" }, "Question ", inline(short(question.id, 80)));
-  const close = el("button", { type: "button", class: "close", onclick: () => (location.hash = "#questions") }, "Close");
+  const close = el("button", { type: "button", class: "close", onclick: () => goTo("#questions") }, "Close");
   const facts = [
     `source ${question.source}`,
     question.kind === "all" ? "" : question.kind,

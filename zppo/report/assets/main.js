@@ -11,6 +11,28 @@ async function detailOf(id) {
 
 let opened = "";
 
+// The address of a blob cannot change: MLflow shows the page as one, in a frame. There the page remembers it.
+const isBlob = location.protocol === "blob:";
+let remembered = location.hash;
+
+const fragment = () => (isBlob ? remembered : location.hash);
+
+function goTo(hash) {
+  const there = fragment() === hash;
+  if (isBlob) {
+    remembered = hash;
+    document.getElementById(hash.slice(1))?.scrollIntoView();
+  } else if (!there) location.hash = hash; // which is heard of as `hashchange`
+  if (isBlob || there) showLife();
+}
+
+function followInBlob(event) {
+  const link = event.target.closest('a[href^="#"]');
+  if (!link) return;
+  event.preventDefault();
+  goTo(link.getAttribute("href"));
+}
+
 async function showLife() {
   const life = document.getElementById("life");
   const id = questionInAddress();
@@ -30,9 +52,9 @@ async function showLife() {
 }
 
 function questionInAddress() {
-  if (!location.hash.startsWith("#q=")) return null;
+  if (!fragment().startsWith("#q=")) return null;
   try {
-    return decodeURIComponent(location.hash.slice(3));
+    return decodeURIComponent(fragment().slice(3));
   } catch {
     return null;
   }
@@ -71,11 +93,7 @@ async function startQuestions(packed) {
     document.getElementById("count").textContent = "This browser cannot unpack the table of questions; take one of 2023 or later.";
     return;
   }
-  const open = (id) => {
-    const hash = `#q=${encodeURIComponent(id)}`;
-    if (location.hash === hash) showLife();
-    else location.hash = hash;
-  };
+  const open = (id) => goTo(`#q=${encodeURIComponent(id)}`);
   const table = await unpack(packed);
   new QuestionTable(readQuestions(table), table.kinds, open);
   addEventListener("hashchange", showLife);
@@ -83,6 +101,7 @@ async function startQuestions(packed) {
 }
 
 async function start() {
+  if (isBlob) document.addEventListener("click", followInBlob);
   startSmoothing(data("charts") || [], document.getElementById("smoothing"));
   if (live) watch();
   const packed = data("questions");
