@@ -50,3 +50,14 @@ class Artifact(Frozen):
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def any_of(schema: dict[str, Any]) -> None:
+    """Let the JSON schema of a union take a value that does not name its type, as the model does.
+
+    Where only one type may fit (`oneOf`), such a value is refused as soon as it fits two.
+
+    Args:
+        schema: Of the union; changed in place.
+    """
+    schema["anyOf"] = schema.pop("oneOf")

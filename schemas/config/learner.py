@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from schemas.base import Config, Fraction
+from schemas.base import Config, Fraction, any_of
 
 
 class LoraConfig(Config):
@@ -86,6 +86,6 @@ def _torch_by_default(value: object) -> object:
 
 LearnerConfig = Annotated[
     TorchLearnerConfig | FsdpLearnerConfig,
-    Field(discriminator="type"),
+    Field(discriminator="type", json_schema_extra=any_of),
     BeforeValidator(_torch_by_default),
 ]
