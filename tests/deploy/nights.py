@@ -10,7 +10,7 @@ from zppo.layout import RunPaths
 from zppo.recipes import load_recipe
 from zppo.stores.local import MANIFEST
 
-ROUNDS = 12
+ROUNDS = 50
 KILLED_IN = 2
 """The round in whose update the machine dies."""
 SETTINGS = load_recipe(
@@ -22,8 +22,8 @@ SETTINGS = load_recipe(
         "data.validation_questions=50",
         "data.test_questions=250",
         "evaluation.samples=2",
-        "learner.learning_rate=4e-4",
-        "checkpoints.every=4",
+        "learner.learning_rate=3e-4",
+        "checkpoints.every=10",
         "promotion.registered_model=night",
     ),
 ).model_dump(mode="json")

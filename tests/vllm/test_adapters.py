@@ -49,7 +49,7 @@ def learn(module: PreTrainedModel, seed: int) -> None:
     torch.manual_seed(seed)
     for parameter in module.parameters():
         if parameter.requires_grad:
-            parameter.normal_(std=0.1)
+            parameter.normal_(std=0.05)
 
 
 def test_log_probabilities_are_the_adapted_models(adapted) -> None:
