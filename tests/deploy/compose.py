@@ -80,6 +80,10 @@ class Services:
         assert kind == "CMD"
         return [sys.executable if program == "python" else program, *arguments]
 
+    def restarts(self, name: str) -> bool:
+        """Whether Compose starts a service again that ends by itself."""
+        return self._services[name].get("restart") in ("always", "unless-stopped")
+
     @property
     def workers(self) -> Iterable[str]:
         """The pools that have a worker."""

@@ -70,6 +70,12 @@ class Composed(Installation):
         environment = self.services.environment(service, own | more)
         self.workers[pool] = start(self.services.command(service), environment, self.logs / f"{pool}.txt")
 
+    def keep_up(self, pool: str) -> None:
+        """Start the worker of a pool again if it has ended, as the file asks Docker to."""
+        assert self.services.restarts(f"worker-{pool}")
+        if self.workers[pool].poll() is not None:
+            self.start_worker(pool)
+
     def is_well(self, service: str) -> bool:
         """What the health check of a service says."""
         here = f"127.0.0.1:{self.ports[service]}"
