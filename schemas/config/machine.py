@@ -35,7 +35,7 @@ class ManagedServers(_Servers):
     """On the learner's GPU: the servers sleep while the learner works."""
     weight_sync: Literal["disk", "adapter", "nccl"] = "disk"
     """How new weights get to the student's servers. disk: as files, which works everywhere. adapter: as files
-    of the adapters alone, where the learner trains some (`learner.lora`); not yet run on a real server.
+    of the adapters alone, where the learner trains some (`learner.lora`).
     nccl: from the learner's GPU to those of the servers (`devices`) over NCCL; not yet run on GPUs."""
     cpu_cache_gib: int = Field(default=2, ge=1)
     """Key-value cache of a server on the CPU."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -30,6 +31,11 @@ def night(
         yield spend_night(place)
 
 
+def _trainings(night: Night) -> list[Any]:
+    """The flow runs that trained its run."""
+    return [each for each in night.place.runs_of("train") if each["parameters"]["name"] == night.name]
+
+
 def test_a_schedule_starts_a_run_that_is_named_by_its_date_and_says_what_it_starts_from(night: Night) -> None:
     assert night.name == f"nightly-{night.first['expected_start_time'][:10]}"
     assert night.first["auto_scheduled"]
@@ -39,12 +45,12 @@ def test_a_schedule_starts_a_run_that_is_named_by_its_date_and_says_what_it_star
 def test_the_flow_run_of_a_machine_that_died_in_an_update_is_found_and_handed_on_again(night: Night) -> None:
     assert night.killed_in_update
     assert night.repaired == [f"Marked as crashed: train {night.name}"]
-    states = [each["state"]["type"] for each in night.place.runs_of("train")]
+    states = [each["state"]["type"] for each in _trainings(night)]
     assert states == ["CRASHED", "COMPLETED"]
 
 
 def test_training_is_one_flow_run_of_the_gpu_pool_and_a_child_of_the_night(night: Night) -> None:
-    for each in night.place.runs_of("train"):
+    for each in _trainings(night):
         parent = night.place.get(f"task_runs/{each['parent_task_run_id']}")
         assert (each["work_pool_name"], parent["flow_run_id"]) == ("gpu", night.first["id"])
 
@@ -60,7 +66,7 @@ def test_the_pages_show_progress_rounds_links_decision_and_summary(night: Night)
     pages = night.place.artifacts_of(night.first["id"])
     assert {"nightly", "links", "decision", "summary"} <= pages.keys()
     assert f"{night.place.mlflow}/#/runs/" in pages["links"]["data"]
-    trained = night.place.artifacts_of(night.place.runs_of("train")[-1]["id"])
+    trained = night.place.artifacts_of(_trainings(night)[-1]["id"])
     assert {"progress", "rounds", "links"} <= trained.keys()
     assert float(trained["progress"]["data"]) == 100.0
 
@@ -90,7 +96,7 @@ def test_the_tracking_server_answers_to_its_own_name_alone(night: Night) -> None
 def test_a_night_without_new_data_ends_early_and_says_so(night: Night) -> None:
     assert (night.again["type"], night.again["name"]) == ("COMPLETED", "Unchanged"), night.again
     assert night.name in night.again["message"]
-    assert len(night.place.runs_of("train")) == 2
+    assert len(_trainings(night)) == 2
 
 
 def test_a_recipe_that_is_none_is_refused_when_the_flow_run_is_created(night: Night) -> None:
