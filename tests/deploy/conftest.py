@@ -1,5 +1,6 @@
 """One installation for all tests that leave it well, and two runs that were trained in it."""
 
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,12 @@ SHORT = {
 WEAK = {**SHORT, "promotion": {"registered_model": "shop", "min_gain": 0.9}}
 STRONG = {**SHORT, "student": {"model": "pocket/teacher", "templates": "pocket"}}
 AUTOMATIONS = ("failed-evaluation", "promotion-waiting", "promote-evaluated")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Let workers inherit what ends them, also where a shell has started the tests in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
