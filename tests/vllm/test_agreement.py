@@ -85,6 +85,18 @@ def test_greedy_decoding_gives_the_tokens_of_transformers(pocket):
     assert_greedy_is_equal(*pocket[:2])
 
 
+def test_more_prompts_than_the_server_reads_in_one_step_are_all_answered(pocket):
+    """Their tokens end in the middle of a prompt wherever a step is full."""
+    engine, _, module = pocket
+    texts = [f"start {place % 18 + 1} " + "*3 +2 " * (place % 20 + 1) + "mod 19" for place in range(400)]
+    requests = [
+        GenerationRequest(f"{place}", engine.encode(text), (place,)) for place, text in enumerate(texts)
+    ]
+    assert sum(len(each.prompt_ids) for each in requests) > 8192
+    answers = engine.generate(requests, plain(1.0))
+    assert largest_difference(module, requests[::20], answers[::20], 1.0) < TOLERANCE
+
+
 def test_the_sampling_distribution_is_the_models(pocket):
     """Of 600 first tokens, each likely one comes up as often as its probability says, within 5 deviations."""
     engine, _, module = pocket

@@ -47,7 +47,7 @@ class Launch:
             *(_OVER_NCCL if self.servers.weight_sync == "nccl" else []),
             *(_with_adapter(self.adapter_rank) if self.adapter_rank else []),
             *(["--enable-sleep-mode"] if self.servers.colocated and not self._on_cpu else []),
-            "--disable-uvicorn-access-log",
+            *("--disable-uvicorn-access-log", "--no-log-error-stack"),
             *self.servers.arguments,
         ]
 
@@ -101,5 +101,6 @@ def _with_adapter(rank: int) -> list[str]:
 ADAPTER_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Largest ranks that vLLM can be started for."""
 _OVER_NCCL = ("--weight-transfer-config", '{"backend": "nccl"}')
-_ON_CPU = ("--enforce-eager", "--block-size", "32")
-"""Blocks of 32 tokens, so that short prompts are shared too."""
+_ON_CPU = ("--enforce-eager", "--block-size", "32", "--no-enable-chunked-prefill")
+"""Blocks of 32 tokens, so that short prompts are shared too. And no prompt in parts: vLLM then takes back the draw
+of a request with a seed, which a CPU's generator cannot, and ends."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,8 @@ PATIENCE_SECONDS = 10.0
 """For a server to end by itself before it is killed."""
 _POLL_SECONDS = 0.25
 _TAIL_LINES = 15
+_MOST_BYTES = 1 << 20
+_ERROR = re.compile(r"\bERROR\b.*?\b(\w+(?:Error|Exception): .*)")
 _NOISE = ("nanobind: ", " - leaked ", " - ... ", "See https://nanobind", "  warnings.warn(")
 
 
@@ -120,6 +123,7 @@ class ManagedServer:
         self._log = log
         self._start_seconds = start_seconds
         self._port = 0
+        self._began = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = self._ever_ready = False
 
@@ -146,6 +150,7 @@ class ManagedServer:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         guard = [sys.executable, "-I", guardian.__file__, str(os.getpid()), str(PATIENCE_SECONDS)]
         with self._log.open("ab") as output:
+            self._began = output.tell()
             self._process = subprocess.Popen(
                 [*guard, *self._command, "--port", str(self._port)],
                 env=self._environment,
@@ -195,10 +200,19 @@ class ManagedServer:
         self._process = None
 
     def last_words(self) -> str:
-        """The end of its log, without what libraries say of themselves when a process ends."""
-        lines = self._log.read_text(errors="replace").splitlines()
+        """The first error since it was started, and the end of its log.
+
+        What libraries say of themselves when a process ends is left out.
+        """
+        with self._log.open("rb") as log:
+            log.seek(self._began)
+            begin = log.read(_MOST_BYTES).decode(errors="replace")
+            log.seek(max(self._began, log.seek(0, os.SEEK_END) - _MOST_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()
+        error = _ERROR.search(begin)
+        first = f"Its first error: {error[1]}. " if error else ""
         telling = [line for line in lines if not line.startswith(_NOISE)][-_TAIL_LINES:]
-        return f"The end of its log, {self._log}:\n" + "\n".join(telling)
+        return f"{first}The end of its log, {self._log}:\n" + "\n".join(telling)
 
 
 async def _healthy(client: VllmClient, seconds: float, check_alive: Callable[[], None]) -> None:

@@ -61,6 +61,26 @@ def test_a_server_that_never_starts_is_not_tried_again_and_the_error_shows_its_l
     assert (tmp_path / "server.log").read_text().count("no kernel image") == 1
 
 
+LONG_LOG = """
+import sys
+print("(Worker pid=1) ERROR 01-01 [runner.py:1] Traceback (most recent call last):")
+print("(Worker pid=1) ERROR 01-01 [runner.py:1] RuntimeError: no room on the device")
+for place in range(100_000):
+    print("(APIServer pid=2) ERROR 01-01 [api.py:1] EngineDeadError: see above", place)
+sys.exit(3)
+"""
+
+
+def test_the_first_error_of_a_server_is_named_however_much_it_says_afterwards(tmp_path):
+    engine = engine_on([managed(tmp_path, sys.executable, "-c", LONG_LOG)], weights_of(tmp_path))
+    with pytest.raises(
+        EngineError, match=r"first error: RuntimeError: no room on the device\. The end"
+    ) as said:
+        engine.generate(questions(1), PLAIN)
+    assert "see above 99999" in str(said.value)
+    assert len(str(said.value)) < 3000
+
+
 def test_a_server_that_does_not_come_back_ends_the_run_with_the_request_and_the_log(tmp_path):
     server = managed(tmp_path)
     engine = engine_on([server], weights_of(tmp_path), restarts=1)
