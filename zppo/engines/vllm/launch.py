@@ -102,5 +102,5 @@ ADAPTER_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Largest ranks that vLLM can be started for."""
 _OVER_NCCL = ("--weight-transfer-config", '{"backend": "nccl"}')
 _ON_CPU = ("--enforce-eager", "--block-size", "32", "--no-enable-chunked-prefill")
-"""Blocks of 32 tokens, so that short prompts are shared too. And no prompt in parts: vLLM then takes back the draw
-of a request with a seed, which a CPU's generator cannot, and ends."""
+"""Blocks of 32 tokens, so that short prompts are shared too. And no prompt in parts: vLLM then takes back the
+draw of a request with a seed, which a CPU's generator cannot, and ends."""
