@@ -73,8 +73,7 @@ class Composed(Installation):
     def keep_up(self, pool: str) -> None:
         """Start the worker of a pool again if it has ended, as the file asks Docker to."""
         assert self.services.restarts(f"worker-{pool}")
-        if self.workers[pool].poll() is not None:
-            self.start_worker(pool)
+        super().keep_up(pool)
 
     def is_well(self, service: str) -> bool:
         """What the health check of a service says."""

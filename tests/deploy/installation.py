@@ -113,6 +113,23 @@ class Installation:
         settings = {**self.settings, "PREFECT_HOME": str(home), **more}
         self.workers[name or pool] = start(command, settings, self.logs / f"{name or pool}.txt")
 
+    def keep_up(self, pool: str) -> None:
+        """Start the worker of a pool again if it has ended, as its supervisor would."""
+        if self.workers[pool].poll() is not None:
+            self.start_worker(pool)
+
+    def taken_up(self, flow_run: str, pool: str) -> None:
+        """Return once a worker has a flow run that is retried.
+
+        Prefect's worker ends where it counts the earlier try as running still.
+        """
+
+        def is_taken_up() -> bool | None:
+            self.keep_up(pool)
+            return self.state_of(flow_run)["type"] in ("PENDING", "RUNNING", "COMPLETED") or None
+
+        wait_for("the retry", is_taken_up)
+
     def stop_worker(self, name: str) -> None:
         """Stop a worker that is idle, as its supervisor would."""
         process = self.workers.pop(name)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -40,8 +41,16 @@ def _tag(place: Installation, version: str) -> str:
 
 
 def _asked(place: Installation, flow_run: str) -> None:
-    """Return once a flow run waits for an answer."""
-    wait_for("the question", lambda: place.state_of(flow_run)["name"] == "Suspended" or None)
+    """Return once a flow run waits for an answer, and its form is there, a moment later."""
+
+    def form() -> bool | None:
+        state = place.state_of(flow_run)
+        if state["name"] != "Suspended":
+            return None
+        schema = state["state_details"]["run_input_keyset"]["schema"]
+        return httpx.get(f"{place.api}/flow_runs/{flow_run}/input/{schema}").is_success or None
+
+    wait_for("the question", form)
 
 
 def _answer(place: Installation, flow_run: str, answer: dict[str, Any]) -> str:

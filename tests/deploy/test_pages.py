@@ -133,12 +133,6 @@ def _press_retry(page: Any) -> list[str]:
     return sent
 
 
-def _is_taken_up(place: Composed, flow_run: str) -> bool:
-    """Whether a worker has it; Prefect's ends when it counts the crashed one as running still."""
-    place.keep_up("gpu")
-    return place.state_of(flow_run)["type"] in ("PENDING", "RUNNING", "COMPLETED")
-
-
 def _sampled(place: Composed) -> str:
     found = LocalStore(place.home).read(PRESSED.collect(2))
     return found.model_dump_json() if found else "nothing"
@@ -154,7 +148,7 @@ def test_the_retry_button_goes_on_at_the_first_round_that_was_not_committed(
     page = open_page(_prefect(place, f"runs/flow-run/{flow_run}"), "Crashed")
     sent = _press_retry(page)
     assert any("AwaitingRetry" in each for each in sent), sent
-    wait_for("the retry", lambda: _is_taken_up(place, flow_run) or None)
+    place.taken_up(flow_run, "gpu")
     ended = place.end_of(flow_run)
     assert ended["type"] == "COMPLETED", ended["message"] + place.said()
     assert _sampled(place) == before
