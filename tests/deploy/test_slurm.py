@@ -46,9 +46,10 @@ def job(place: Installation, tmp_path: Path) -> Iterator[Job]:
             env=settings, stdout=output, stderr=output, cwd=tmp_path,
         )  # fmt: skip
     yield Job(place, process, tmp_path / "job.txt")
-    for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-        each.kill()
-    process.wait()
+    if process.poll() is None:
+        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+            each.kill()
+        process.wait()
 
 
 def test_a_worker_that_dies_is_started_again_and_one_that_is_asked_to_ends_with_the_job(job: Job) -> None:

@@ -15,6 +15,7 @@ from tests.deploy.backups import back_up, paused, restore
 from tests.deploy.composed import Composed, composed
 from tests.deploy.nights import MODEL, Night
 from tests.deploy.waiting import wait_for
+from zppo.pocket.prompts import TEMPLATES
 from zppo.runs import status
 from zppo.stores.local import MANIFEST, LocalStore
 
@@ -22,10 +23,10 @@ pytestmark = [pytest.mark.deploy, pytest.mark.timeout(3600)]
 LOAD = """
 import json, sys
 from transformers import AutoModelForCausalLM, AutoTokenizer
-place = sys.argv[1]
+place, prompt = sys.argv[1:]
 tokenizer = AutoTokenizer.from_pretrained(place)
 model = AutoModelForCausalLM.from_pretrained(place)
-chat = [{"role": "user", "content": "start 9 +6 *2 +2 mod 19"}]
+chat = [{"role": "user", "content": prompt}]
 asked = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
 answer = model.generate(**asked, max_new_tokens=24, do_sample=False)[0, asked["input_ids"].shape[1]:]
 print(json.dumps({"text": tokenizer.decode(answer), "ours": sorted(set(sys.modules) & {"zppo", "schemas"})}))
@@ -177,7 +178,8 @@ def test_the_champion_is_pulled_out_of_the_restored_object_store_and_transformer
     wanted = ["champion", "--to", str(to), "--model", MODEL, "--home", str(restored.home)]
     _python("-m", "zppo", "pull", *wanted, env=restored.settings, cwd=tmp_path)
     assert "night" in (to / "README.md").read_text()
-    said = json.loads(_python("-I", "-c", LOAD, str(to), cwd=tmp_path).splitlines()[-1])
+    prompt = TEMPLATES.render_plain("start 9 +6 *2 +2 mod 19")
+    said = json.loads(_python("-I", "-c", LOAD, str(to), prompt, cwd=tmp_path).splitlines()[-1])
     assert said["ours"] == []
     assert said["text"].startswith("<think> 9")
     assert "boxed" in said["text"]
