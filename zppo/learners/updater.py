@@ -15,6 +15,7 @@ from schemas.config.learner import AdamWConfig
 from schemas.report import DriftReport
 from zppo.errors import EngineError
 from zppo.learners import recompute
+from zppo.learners.allocator import keep_freed_memory
 from zppo.learners.batching import MicroBatch, collate, turns
 from zppo.learners.clipping import clipped_tokens
 from zppo.learners.drift import checked
@@ -104,6 +105,8 @@ class Updater:
         self._sharing = objective.sharing(self._model, config.max_batch_tokens) if shared else None
         if config.gradient_checkpointing:
             recompute.enable(self._model)
+        if self._model.device.type == "cpu":
+            keep_freed_memory()
 
     def update(self, batch: MiniBatch, check: DriftCheck | None = None) -> UpdateStatistics:
         """Make one optimizer update, whose own forward pass is what a check looks at.
