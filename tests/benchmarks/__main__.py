@@ -14,6 +14,7 @@ PAGES = {
     "decode": ["decode", "--models", "pocket"],
     "decode-smollm2": ["decode", "--models", "SmolLM2-135M's shape"],
     "rounds": ["rounds"],
+    "orchestration": ["orchestration"],
     "scaling": ["scaling"],
     "processes": ["processes"],
 }

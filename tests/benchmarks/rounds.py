@@ -59,7 +59,7 @@ def _compare(home: Path, questions: int, rounds: int, warm: int) -> Table:
     from zppo.learners.torch import TorchLearner
     from zppo.stages.train import read_report
 
-    configs = {"zppo": _config(questions), "grpo": _config(questions, GRPO, new=48)}
+    configs = {"zppo": pocket_config(questions), "grpo": pocket_config(questions, GRPO, new=48)}
     rows = []
     with ExitStack() as stack:
         spent = stack.enter_context(parts_timed((TransformersEngine, "generate"), (TorchLearner, "update")))
@@ -91,12 +91,12 @@ def _notes(cpu: float, wall: float, rounds: int, warm: int) -> tuple[str, ...]:
     )
 
 
-def _config(questions: int, method: object = None, new: int = 32) -> RunConfig:
-    """The pocket recipe with fewer questions; with another method, without its teacher."""
+def pocket_config(questions: int, method: object = None, new: int = 32, rounds: int = 1000) -> RunConfig:
+    """The pocket recipe with fewer questions and one checkpoint; with another method, without its teacher."""
     recipe = yaml.safe_load((ROOT / "deployments" / "recipes" / "pocket.yaml").read_text())
     recipe["data"] |= {"validation_questions": 8, "test_questions": 8}
     recipe["data"]["sources"] = [{**recipe["data"]["sources"][0], "count": questions}]
-    recipe |= {"questions_per_round": new, "rounds": 1000, "checkpoints": {"every": 1000}}
+    recipe |= {"questions_per_round": new, "rounds": rounds, "checkpoints": {"every": 1000}}
     if method is not None:
         recipe["method"] = method
         del recipe["teacher"]
