@@ -62,7 +62,8 @@ class TransformersEngineConfig(Config):
 
     type: Literal["transformers"] = "transformers"
     max_batch_tokens: int = Field(default=65536, ge=1)
-    """Sequences decoded together times their final length: bounds the key-value cache."""
+    """Sequences decoded together times their final length: bounds the key-value cache at all times. Where a
+    call's responses do not fit at once, others join as some end, unless the model's cache forbids it."""
 
 
 class VllmEngineConfig(Config):

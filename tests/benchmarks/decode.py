@@ -1,6 +1,7 @@
 """Tokens a second of the decoding loop against what memory and arithmetic of the machine allow."""
 
 import argparse
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -13,9 +14,10 @@ from schemas.config.models import DecodingConfig
 from tests.benchmarks.measuring import copy_rate, in_turn, matrix_rate, seconds
 from tests.benchmarks.models import MODELS, SMOLLM2, prompts_of
 from tests.benchmarks.table import Table
-from zppo.engines.batching import Batch, Row
-from zppo.engines.decoding import decode
+from zppo.engines.batching import Company, Queue
+from zppo.engines.decoding import Decoder
 from zppo.engines.sampling import Sampler
+from zppo.ports import GenerationRequest
 
 COLUMNS = (
     "model",
@@ -92,16 +94,20 @@ def main(arguments: Sequence[str]) -> list[Table]:
 
 def _measured(model: PreTrainedModel, rows: int, tokens: int, repeats: int) -> tuple[str, ...]:
     sampler = Sampler(DecodingConfig(temperature=1.0, top_p=1.0, top_k=0, presence_penalty=0.0))
-    whole, start = (_batch(rows, count, model.config.vocab_size) for count in (tokens, 1))
+    request = _request(rows, model.config.vocab_size)
 
-    def run(batch: Batch) -> None:
+    def run(limit: int) -> None:
+        company = Company(max_tokens=rows * (PROMPT + limit))
         with torch.inference_mode():
-            decode(model, batch, sampler, [model.config.vocab_size], model.config.max_position_embeddings)
+            deque(
+                Decoder(model, sampler, [model.config.vocab_size]).decode(Queue([request], [limit], company)),
+                0,
+            )
 
     taken = in_turn(
         {
-            "whole": lambda: seconds(lambda: run(whole)),
-            "start": lambda: seconds(lambda: run(start)),
+            "whole": lambda: seconds(lambda: run(tokens)),
+            "start": lambda: seconds(lambda: run(1)),
             "bytes": copy_rate,
             "operations": matrix_rate,
         },
@@ -118,14 +124,14 @@ def _measured(model: PreTrainedModel, rows: int, tokens: int, repeats: int) -> t
         f"{1e3 * limits.bytes:.2f}",
         f"{1e3 * limits.arithmetic:.2f}",
         f"{limits.nearer / step:.0%}",
-        _profiled(lambda: run(whole)),
+        _profiled(lambda: run(tokens)),
     )
 
 
-def _batch(rows: int, tokens: int, vocabulary: int) -> Batch:
+def _request(rows: int, vocabulary: int) -> GenerationRequest:
     """Responses to one prompt, which is read once."""
     prompt = tuple(int(word[1:]) for word in prompts_of(1, PROMPT, vocabulary)[0].split())
-    return Batch(tuple(Row(0, index, prompt, index, tokens) for index in range(rows)))
+    return GenerationRequest("q", prompt, tuple(range(rows)))
 
 
 def _multiplied(model: PreTrainedModel) -> int:

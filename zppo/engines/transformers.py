@@ -11,8 +11,10 @@ from transformers.cache_utils import DynamicCache, LinearAttentionCacheLayerMixi
 
 from schemas.config.models import DecodingConfig, TransformersEngineConfig
 from zppo.engines.arrivals import Arrivals
-from zppo.engines.batching import plan_batches
-from zppo.engines.decoding import Drawn, decode
+from zppo.engines.batching import Company, Queue
+from zppo.engines.cache import can_join
+from zppo.engines.decoding import Decoder
+from zppo.engines.drawing import Drawn
 from zppo.engines.ending import context_window, end_of_sequence_ids
 from zppo.engines.room import Room
 from zppo.engines.sampling import Sampler
@@ -36,12 +38,12 @@ class TransformersEngine:
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        self._max_batch_tokens = config.max_batch_tokens
         self._eos_ids = end_of_sequence_ids(
             model.generation_config, tokenizer, model.config.name_or_path or "the model"
         )
         self._window = context_window(model.config)
-        self._padding = tolerates_left_padding(model)
+        padding = tolerates_left_padding(model)
+        self._company = Company(config.max_batch_tokens, padding, padding and can_join(model.config))
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a user message inside the chat template, ready to be answered."""
@@ -70,14 +72,12 @@ class TransformersEngine:
         for place, request in enumerate(requests):
             for index in range(len(request.seeds) if not limits[place] else 0):
                 arrivals.add(place, index, room.refusal(request))
-        sampler = Sampler(decoding)
+        queue = Queue(contexts, limits, self._company)
         lack = memory_explained("sampling responses", "a lower engine.max_batch_tokens")
         with lack, torch.inference_mode(), _evaluating(self._model):
-            for batch in plan_batches(contexts, limits, self._max_batch_tokens, self._padding):
-                drawn = decode(self._model, batch, sampler, self._eos_ids, self._window)
-                for row, response in zip(batch.rows, drawn, strict=True):
-                    prefix_ids = requests[row.request].prefix_ids
-                    arrivals.add(row.request, row.index, self._generation(prefix_ids, response))
+            for row, drawn in Decoder(self._model, Sampler(decoding), self._eos_ids).decode(queue):
+                prefix_ids = requests[row.request].prefix_ids
+                arrivals.add(row.request, row.index, self._generation(prefix_ids, drawn))
         return arrivals.all()
 
     def _generation(self, prefix_ids: tuple[int, ...], drawn: Drawn) -> Generation | GenerationFailure:
