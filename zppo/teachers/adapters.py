@@ -107,10 +107,9 @@ class PoolTeacher:
         return answers
 
     def _serve(self, visit: Visit) -> TeacherAnswer:
-        pool = self.table.responses(visit.question.id)
-        fresh = pool[visit.served : visit.served + visit.count]
-        used = pool[: visit.served]
+        fresh = self.table.responses(visit.question.id, visit.served, visit.count)
         missing = visit.count - len(fresh) if self.when_dry == "reuse" else 0
+        used = self.table.responses(visit.question.id, 0, visit.served) if missing else ()
         again = generator(visit.seed, "reuse").sample(used, min(missing, len(used)))
         responses = [
             *(self.name.served("pool", response) for response in fresh),

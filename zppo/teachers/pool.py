@@ -43,6 +43,9 @@ _ADDED: dict[str, Any] = {
 """What the columns read as that earlier versions' files lack."""
 _ROW_GROUP_QUESTIONS = 16
 """Questions read together: small enough for random access, large enough to compress."""
+_FEWEST_KEPT = 8
+_BYTES_KEPT = 32 << 20
+"""Of row groups that stay in memory, where the fewest are not more."""
 
 
 def write_pool(path: Path, answered: Iterable[AnsweredQuestion]) -> None:
@@ -82,19 +85,32 @@ class PoolTable:
                 f"the file {path} is no teacher pool: it lacks {', '.join(sorted(missing))}; remove its "
                 "directory to ask the teacher again"
             )
-        self._row_group = lru_cache(maxsize=8)(self._file.read_row_group)
+        self._row_group = lru_cache(_kept(self._file))(self._file.read_row_group)
         self._lock = Lock()
 
     def __len__(self) -> int:
         """Questions with at least one response."""
         return len(self._places)
 
-    def responses(self, question_id: str) -> tuple[TeacherResponse, ...]:
-        """All responses to a question in the order drawn; empty for one that is not in the pool."""
+    def responses(
+        self, question_id: str, first: int = 0, count: int | None = None
+    ) -> tuple[TeacherResponse, ...]:
+        """Responses to a question in the order drawn; empty for one that is not in the pool.
+
+        Args:
+            question_id: Of the question.
+            first: How many to pass over.
+            count: How many at most; None for all that follow.
+        """
         if (place := self._places.get(question_id)) is None:
             return ()
+        size = max(0, place.size - first)
         with self._lock:
-            rows = self._row_group(place.group).slice(place.start, place.size).to_pylist()
+            rows = (
+                self._row_group(place.group)
+                .slice(place.start + first, size if count is None else min(count, size))
+                .to_pylist()
+            )
         return tuple(
             TeacherResponse(
                 origin=f"pool/{question_id}#{row['index']}",
@@ -107,6 +123,12 @@ class PoolTable:
             )
             for row in (_ADDED | row for row in rows)
         )
+
+
+def _kept(file: pq.ParquetFile) -> int:
+    """Row groups that may stay in memory."""
+    sizes = [file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)]
+    return max(_FEWEST_KEPT, _BYTES_KEPT // max(sizes, default=1))
 
 
 class _Place(NamedTuple):
