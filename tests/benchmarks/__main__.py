@@ -17,6 +17,7 @@ PAGES = {
     "orchestration": ["orchestration"],
     "scaling": ["scaling"],
     "processes": ["processes"],
+    "capacity": ["capacity"],
 }
 """Module and arguments of each; later arguments win."""
 THREADS = 1
