@@ -35,7 +35,7 @@ def live(name, sample):
     child = os.fork()
     if child == 0:
         os.dup2(os.open(home / name, os.O_WRONLY | os.O_CREAT), 1)
-        zppo.engines.transformers.decode = sample
+        zppo.engines.transformers.Decoder.decode = sample
         try:
             pipelines.run_without_prefect(pipelines.recipe(home), home)
             os._exit(0)
@@ -47,7 +47,7 @@ def live(name, sample):
 def end(child):
     print(child, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
-decode = zppo.engines.transformers.decode
+decode = zppo.engines.transformers.Decoder.decode
 end(live("killed", die_after_round_2))
 for child in [live(name, decode) for name in ("one", "other")]:
     end(child)

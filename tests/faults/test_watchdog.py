@@ -30,7 +30,7 @@ from tests import pipelines
 from zppo.layout import RunPaths
 from zppo.stores.local import MANIFEST
 
-decode = zppo.engines.transformers.decode
+decode = zppo.engines.transformers.Decoder.decode
 zppo.watchdog.guard.GRACE_SECONDS, flows.stopping.PATIENCE_SECONDS = 3.0, 1.0
 
 def sleep(home):
@@ -47,7 +47,7 @@ def live(home, hang):
         if hang and begun.exists() and not done.exists():
             hang(home)
         return decode(*arguments)
-    zppo.engines.transformers.decode = decode_or_hang
+    zppo.engines.transformers.Decoder.decode = decode_or_hang
     pipelines.Runtime = partial(Runtime, generation_timeout_seconds=2.0)
     pipelines.run_without_prefect(pipelines.recipe(home), home)
 
