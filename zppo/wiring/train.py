@@ -22,7 +22,7 @@ from zppo.stages.evaluate import Examinee, validate
 from zppo.stages.train import Trainer, Training, read_reports
 from zppo.stores.rounds import read_verdicts
 from zppo.tracking.mlflow import MlflowTracker
-from zppo.wiring.context import RunContext
+from zppo.wiring.context import RunContext, grading_processes
 from zppo.wiring.grader import judges_free_form
 from zppo.wiring.learner import open_learner
 from zppo.wiring.models import use_threads
@@ -75,12 +75,17 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
 
 
 def _beside(run: RunContext) -> AbstractContextManager[Threads | None]:
-    """Threads where teacher or judge answers at an endpoint: others need this machine as the sampler does."""
+    """Threads where teacher or judge answers at an endpoint, and for the rules where servers sample.
+
+    Others need this machine, or this interpreter, as the sampler does.
+    """
     config, machine = run.config, run.runtime.endpoints
     asks_teacher = isinstance(config.teacher, EndpointTeacher) and answers_in_rounds(config)
     asks_judge = isinstance(config.judge, EndpointJudge) and judges_free_form(config)
     reached = (machine.teacher if asks_teacher else None, machine.judge if asks_judge else None)
     counts = [access.concurrency for access in reached if access is not None]
+    if config.engine.type == "vllm":
+        counts.append(grading_processes())
     return threads(max(counts), teacher=asks_teacher, judged=asks_judge) if counts else nullcontext()
 
 
