@@ -77,7 +77,7 @@ class PoolTable:
         """
         try:
             self._file = pq.ParquetFile(path)
-            self._places = _places(self._file)
+            self._places, kept = _places(self._file), _kept(self._file)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read the teacher pool {path}: {error}") from error
         if missing := set(POOL_SCHEMA.names) - set(self._file.schema_arrow.names) - _ADDED.keys():
@@ -85,7 +85,7 @@ class PoolTable:
                 f"the file {path} is no teacher pool: it lacks {', '.join(sorted(missing))}; remove its "
                 "directory to ask the teacher again"
             )
-        self._row_group = lru_cache(_kept(self._file))(self._file.read_row_group)
+        self._row_group = lru_cache(kept)(self._file.read_row_group)
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -126,9 +126,13 @@ class PoolTable:
 
 
 def _kept(file: pq.ParquetFile) -> int:
-    """Row groups that may stay in memory."""
-    sizes = [file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)]
-    return max(_FEWEST_KEPT, _BYTES_KEPT // max(sizes, default=1))
+    """How many row groups may stay in memory, where they take more than their encoded bytes in the file."""
+    groups = range(file.num_row_groups)
+    if not groups:
+        return _FEWEST_KEPT
+    largest = max(groups, key=lambda group: file.metadata.row_group(group).total_byte_size)
+    size: int = file.read_row_group(largest).nbytes
+    return max(_FEWEST_KEPT, _BYTES_KEPT // max(1, size))
 
 
 class _Place(NamedTuple):
