@@ -180,18 +180,22 @@ class StepReport(Artifact):
         return next((report for report in self.kinds if report.kind == kind), None)
 
 
+WAITS = ("wait_for_writing", "wait_for_tracking")
+"""Phases in which nothing is computed."""
+
+
 class RoundTimings(Artifact):
     """Seconds of a round; outside every identity."""
 
     round: int
     seconds: dict[str, float]
     """By phase: `collect` (all of it; its parts do not overlap: `student`, `teacher`, `compression`, `judge`,
-    `grading` without the judge), `update`, `drift`, `validation`, `checkpoint`, `wait_for_tracking` (until
-    the round before is shown). Of what goes on beside the sampler, the judge included, a phase has what was
-    waited for."""
+    `grading` without the judge), `update`, `drift`, `validation`, `checkpoint`, `wait_for_writing` (until
+    the rollouts are committed), `wait_for_tracking` (until the round before is shown). Of what goes on beside
+    something else, such as judge, grading and checkpoint, a phase has what was waited for."""
 
     @property
     def total(self) -> float:
         """Seconds of the phases that do not lie within another."""
-        outer = ("collect", "drift", "update", "validation", "checkpoint", "wait_for_tracking")
+        outer = ("collect", "drift", "update", "validation", "checkpoint", *WAITS)
         return sum(self.seconds.get(phase, 0.0) for phase in outer)

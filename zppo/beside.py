@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,29 @@ def threads(count: int, teacher: bool = True, judged: bool = False) -> Iterator[
     finally:
         for each in filter(None, (grading, asking)):
             each.shutdown(wait=False, cancel_futures=True)
+
+
+class Aside(Protocol):
+    """Does pieces of work, in their order."""
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Do a piece, perhaps after this returns."""
+        ...
+
+    def settle(self) -> None:
+        """Return once nothing is under way; raises the error of a piece that has failed."""
+        ...
+
+
+class AtOnce:
+    """Does each piece before `do` returns."""
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Do a piece."""
+        work()
+
+    def settle(self) -> None:
+        """Nothing is ever under way."""
 
 
 class Behind:

@@ -77,14 +77,15 @@ def _rounds(home: Path, count: int) -> list[dict[str, float]]:
 def _parts(whole: float, inside: float, timings: RoundTimings) -> dict[str, float]:
     """Milliseconds of one round, by part."""
     models = sum(timings.seconds.get(phase, 0.0) for phase in WORK)
-    waiting = timings.seconds.get("wait_for_tracking", 0.0)
+    tracking, writing = (timings.seconds.get(f"wait_for_{what}", 0.0) for what in ("tracking", "writing"))
     parts = {
         "a round": whole,
         "models and grading": models,
         "beside them": whole - models,
         "of which Prefect and the flow": whole - inside,
-        "of which waiting for MLflow": waiting,
-        "of which prompts, advantages, reports and commits": inside - models - waiting,
+        "of which waiting for MLflow": tracking,
+        "of which waiting for the rollouts' commit": writing,
+        "of which prompts, advantages, reports and their commit": inside - models - tracking - writing,
     }
     return {name: 1e3 * seconds for name, seconds in parts.items()}
 
@@ -116,6 +117,7 @@ def _table(rounds: Sequence[dict[str, float]]) -> Table:
         f"Targets: at most {TARGET} ms on an idle machine, under 0.5%.",
         "A run of the pocket recipe as `make run` starts it, with a Prefect server and an MLflow database of "
         f"its own: milliseconds of the clock, the median (least–most) of {len(rounds)} rounds after some to "
-        "warm up. MLflow is shown a round while the next one is sampled, on the same core.",
+        "warm up. MLflow is shown a round while the next one is sampled, and rollouts are committed during "
+        "their updates, on the same core.",
     )
     return Table("What a round costs beside the models", ("part", "ms"), rows, notes)

@@ -31,6 +31,7 @@ from zppo.stores.local import LocalStore
 from zppo.stores.rounds import read_round
 
 PATHS = RunPaths(NAME)
+Group = tuple[Generation | GenerationFailure, ...]
 
 
 @pytest.fixture
@@ -111,13 +112,22 @@ def test_a_grading_time_out_is_committed_as_a_failure_of_that_rollout(
         decoding: DecodingConfig,
         finished: Finished | None = None,
     ) -> list[tuple[Generation | GenerationFailure, ...]]:
-        drawn = generate(engine, requests, decoding, finished)
-        if requests[0].id.startswith("r1/") and requests[0].id.endswith("/plain"):
-            first, *others = drawn[0]
+        plain = requests[0].id.startswith("r1/") and requests[0].id.endswith("/plain")
+
+        def replaced(place: int, group: Group) -> Group:
+            if not plain or place:
+                return group
+            first, *others = group
             assert isinstance(first, Generation)
             text = r"\boxed{9^{9^{9^{9}}}}"
-            drawn[0] = (Generation(text, first.token_ids, first.logprobs, first.stop), *others)
-        return drawn
+            return (Generation(text, first.token_ids, first.logprobs, first.stop), *others)
+
+        def told(place: int, group: Group) -> None:
+            if finished is not None:
+                finished(place, replaced(place, group))
+
+        drawn = generate(engine, requests, decoding, told)
+        return [replaced(place, group) for place, group in enumerate(drawn)]
 
     monkeypatch.setattr(TransformersEngine, "generate", endless)
     run_without_prefect(config, home)

@@ -115,8 +115,10 @@ def _live(home: Path, place: str, fault: Fault) -> Life:
     with ExitStack() as repair:
 
         @contextmanager
-        def spoiled(store: LocalStore, path: str, identity: Identity) -> Iterator[Staging]:
-            with commit(store, path, identity) as staging:
+        def spoiled(
+            store: LocalStore, path: str, identity: Identity, begun: float | None = None
+        ) -> Iterator[Staging]:
+            with commit(store, path, identity, begun) as staging:
                 if PurePosixPath(path).match(place):
                     before.update(_artifacts(home))
                     repair.callback(fault.spoil(home))

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.buffer import BufferEvent, ReplayBuffer
 from schemas.config.method import Replay
-from schemas.report import DriftReport, JudgeReport, RoundTimings, UpdateReport, ValidationReport
+from schemas.report import WAITS, DriftReport, JudgeReport, RoundTimings, UpdateReport, ValidationReport
 from schemas.spend import EndpointSpend, Spend
 from tests.build import entry
 from tests.reference.product import CONFIGS, play
@@ -18,7 +18,7 @@ from zppo.ports import PolicyRow
 
 GOLDEN = Path(__file__).with_name("metric_names")
 PHASES = ("collect", "student", "teacher", "compression", "grading", "judge", "update", "drift", "validation")
-TIMINGS = RoundTimings(round=9, seconds=dict.fromkeys((*PHASES, "checkpoint", "wait_for_tracking"), 1.0))
+TIMINGS = RoundTimings(round=9, seconds=dict.fromkeys((*PHASES, "checkpoint", *WAITS), 1.0))
 JUDGE = JudgeReport(
     judged=1, malformed=0, spend=EndpointSpend(role="judge", used=Spend(), money=0.0, currency="USD")
 )

@@ -202,6 +202,7 @@ PHASES = {
     "update": "updates",
     "validation": "validation",
     "checkpoint": "checkpoint",
+    "wait_for_writing": "waiting for the disk",
     "wait_for_tracking": "waiting for MLflow",
 }
 """In the order of a round, with their names for a reader; `collect` is split into its parts and the rest."""

@@ -5,8 +5,10 @@ checkpoint the committed updates are computed again, nothing is sampled twice.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from pydantic import TypeAdapter
 
@@ -17,6 +19,7 @@ from schemas.report import RoundTimings, StepReport, ValidationReport
 from schemas.rollout import Round
 from schemas.spend import EndpointSpend
 from schemas.state import TrainState
+from zppo.beside import Aside, AtOnce
 from zppo.core.drift import together
 from zppo.core.report import step_report
 from zppo.errors import StoreError
@@ -65,6 +68,9 @@ class Training:
     """Accuracy of the current weights on the validation split."""
     observe: Callable[[StepReport, RoundTimings], None] = lambda report, timings: None
     """Told of every committed round, once a process; may deal with it beside the next round."""
+    writing: Aside = field(default_factory=AtOnce)
+    """Commits what grows with tokens or weights beside what reads it: rollouts beside the updates that learn
+    from them, a checkpoint beside its validation. A round's report comes after both."""
     settle: Callable[[], None] = lambda: None
     """Returns once the rounds that were told of are dealt with."""
     teacher_spend: Callable[[], EndpointSpend | None] = lambda: None
@@ -110,17 +116,25 @@ class Trainer:
         its, path = self._its, self._its.paths.collect(index)
         identity = self._collect_identity(index)
         if its.store.find(path, identity) is None:
-            state = self._be_at(index - 1)
+            state, begun = self._be_at(index - 1), time.monotonic()
             its.phases.take()
-            with its.store.commit(path, identity) as staging:
-                with its.phases.phase("collect"):
-                    its.judge_spend(), its.teacher_spend()
-                    collected = its.method.collect(index, its.new_questions(index), state, its.collector)
-                    spend = {"judge_spend": its.judge_spend(), "teacher_spend": its.teacher_spend()}
-                    self._round = collected.model_copy(update=spend)
-                    write_round(staging.directory, self._round)
-                write_timings(staging.directory, RoundTimings(round=index, seconds=its.phases.take()))
+            with its.phases.phase("collect"):
+                its.judge_spend(), its.teacher_spend()
+                collected = its.method.collect(index, its.new_questions(index), state, its.collector)
+                spend = {"judge_spend": its.judge_spend(), "teacher_spend": its.teacher_spend()}
+                self._round = collected.model_copy(update=spend)
+            timings = RoundTimings(round=index, seconds=its.phases.take())
+            with its.phases.phase("wait_for_writing"):
+                its.writing.do(partial(self._commit_rollouts, identity, begun, self._round, timings))
         return path
+
+    def _commit_rollouts(
+        self, identity: Identity, begun: float, collected: Round, timings: RoundTimings
+    ) -> None:
+        path = self._its.paths.collect(collected.index)
+        with self._its.store.commit(path, identity, begun) as staging:
+            write_round(staging.directory, collected)
+            write_timings(staging.directory, timings)
 
     def update(self, index: int) -> str:
         """Step 6 of a round; returns the path of its report."""
@@ -147,6 +161,8 @@ class Trainer:
             learnt.drift,
             validation,
         )
+        with its.phases.phase("wait_for_writing"):
+            its.writing.settle()
         with its.phases.phase("wait_for_tracking"):
             its.settle()
         seconds = its.phases.take()
@@ -222,10 +238,12 @@ class Trainer:
         its = self._its
         if not its.checkpoints.due(state.round):
             return None
+        with its.phases.phase("checkpoint"):
+            its.writing.do(partial(its.checkpoints.write, state, its.learner))
         with its.phases.phase("validation"):
             validation = its.validate()
         with its.phases.phase("checkpoint"):
-            its.checkpoints.write(state, its.learner)
+            its.writing.settle()
         return validation
 
     def _checkpointed(self, index: int) -> list[StepReport]:
@@ -239,7 +257,7 @@ class Trainer:
         return identify("collect", {"round": index}, before)
 
     def _update_identity(self, index: int) -> Identity:
-        return identify("update", {"round": index}, [self._existing(self._its.paths.collect(index))])
+        return identify("update", {"round": index}, [self._collect_identity(index)])
 
     def _existing(self, path: str) -> Manifest:
         manifest = self._its.store.read(path)

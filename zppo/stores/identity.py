@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, JsonValue
 
-from schemas.manifest import Identity, Manifest
+from schemas.manifest import Identity, Manifest, Parent
 from zppo.core.flatten import leaves
 
 
@@ -39,14 +39,20 @@ def digest(value: JsonValue) -> str:
 def identify(
     stage: str,
     inputs: Mapping[str, BaseModel | JsonValue],
-    parents: Sequence[Manifest] = (),
+    parents: Sequence[Manifest | Identity] = (),
 ) -> Identity:
-    """The identity of what `stage` makes of `inputs` and of the artifacts it reads."""
+    """The identity of what `stage` makes of `inputs` and of the artifacts it reads, committed or not yet."""
     plain: dict[str, JsonValue] = {
         name: part.model_dump(mode="json") if isinstance(part, BaseModel) else part
         for name, part in inputs.items()
     }
-    return Identity(stage=stage, inputs=plain, parents=tuple(parent.as_parent() for parent in parents))
+    return Identity(stage=stage, inputs=plain, parents=tuple(map(_parent, parents)))
+
+
+def _parent(artifact: Manifest | Identity) -> Parent:
+    if isinstance(artifact, Manifest):
+        return artifact.as_parent()
+    return Parent(stage=artifact.stage, fingerprint=fingerprint(artifact))
 
 
 def fingerprint(identity: Identity) -> str:

@@ -92,14 +92,19 @@ class LocalStore:
         return manifest
 
     @contextmanager
-    def commit(self, path: str, identity: Identity) -> Iterator[Staging]:
+    def commit(self, path: str, identity: Identity, begun: float | None = None) -> Iterator[Staging]:
         """Commit what the block writes into `staging.directory` as the artifact at `path`.
 
         An exception in the block leaves nothing behind. Should another process commit the same identity
         meanwhile, its artifact stays and this one is dropped.
+
+        Args:
+            path: Of the artifact.
+            identity: What it is made from.
+            begun: When the work on it began, by `time.monotonic`; by default now.
         """
         self.find(path, identity)
-        started = time.monotonic()
+        started = time.monotonic() if begun is None else begun
         with DiskErrors(self.home / path), self._workspace() as workspace:
             staging = Staging(workspace / "artifact")
             self._do.make_directory(staging.directory)

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from schemas.config.grader import EndpointJudge, TeacherJudge
 from schemas.config.run import RunConfig, Runtime
-from schemas.question import Question
+from schemas.question import AnswerKind, Question
 from schemas.rollout import Verdict
 from schemas.run import RunRecord
 from schemas.spend import EndpointSpend, Spend
@@ -183,9 +183,16 @@ def gradability(config: RunConfig) -> Callable[[Question], str | None]:
 
 def judges_free_form(config: RunConfig) -> bool:
     """Whether questions are kept that only a judge can grade."""
-    return config.judge is not None and any(
-        reading_of(source).answer_kind == "free" for source in config.data.sources
-    )
+    return config.judge is not None and "free" in _answer_kinds(config)
+
+
+def compares_mathematics(config: RunConfig) -> bool:
+    """Whether answers are compared in grading processes."""
+    return "math" in _answer_kinds(config)
+
+
+def _answer_kinds(config: RunConfig) -> set[AnswerKind]:
+    return {reading_of(source).answer_kind for source in config.data.sources}
 
 
 def judge_inputs(record: RunRecord, *without: str) -> dict[str, JsonValue]:

@@ -5,7 +5,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from schemas.config.grader import EndpointJudge
+from schemas.config.endpoints import EndpointsConfig
+from schemas.config.grader import TeacherJudge
+from schemas.config.run import RunConfig
 from schemas.config.teacher import EndpointTeacher
 from schemas.question import Question
 from schemas.report import RoundTimings, StepReport, ValidationReport
@@ -23,7 +25,7 @@ from zppo.stages.train import Trainer, Training, read_reports
 from zppo.stores.rounds import read_verdicts
 from zppo.tracking.mlflow import MlflowTracker
 from zppo.wiring.context import RunContext, grading_processes
-from zppo.wiring.grader import judges_free_form
+from zppo.wiring.grader import compares_mathematics, judges_free_form
 from zppo.wiring.learner import open_learner
 from zppo.wiring.models import use_threads
 from zppo.wiring.precompute import run_precompute
@@ -57,8 +59,9 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
         run.progress.track("train", total, done) as advance,
         run.watchdog.during(place),
         Behind("tracking") as behind,
-        _beside(run) as beside,
+        beside_the_sampler(run.config, run.runtime.endpoints) as beside,
         open_learner(run) as learner,
+        Behind("writing") as writing,
     ):
 
         def observe(report: StepReport, timings: RoundTimings) -> None:
@@ -68,25 +71,30 @@ def open_training(run: RunContext, tracker: MlflowTracker) -> Iterator[Trainer]:
 
         training = _training(run, learner, prepared, pool, place)
         collector = replace(training.collector, beside=beside)
-        yield Trainer(replace(training, collector=collector, observe=observe, settle=behind.settle))
+        yield Trainer(
+            replace(training, collector=collector, observe=observe, settle=behind.settle, writing=writing)
+        )
     run.student.unload()
     if run.teacher is not None:
         run.teacher.unload()
 
 
-def _beside(run: RunContext) -> AbstractContextManager[Threads | None]:
-    """Threads where teacher or judge answers at an endpoint, and for the rules where servers sample.
+def beside_the_sampler(
+    config: RunConfig, endpoints: EndpointsConfig
+) -> AbstractContextManager[Threads | None]:
+    """Threads for what other processes answer, here or at an endpoint, and for grading beside vLLM's servers.
 
-    Others need this machine, or this interpreter, as the sampler does.
+    Other rules need this interpreter as the sampler does, and a teacher that judges needs this machine.
     """
-    config, machine = run.config, run.runtime.endpoints
+    judges = judges_free_form(config)
+    if judges and isinstance(config.judge, TeacherJudge):
+        return nullcontext()
     asks_teacher = isinstance(config.teacher, EndpointTeacher) and answers_in_rounds(config)
-    asks_judge = isinstance(config.judge, EndpointJudge) and judges_free_form(config)
-    reached = (machine.teacher if asks_teacher else None, machine.judge if asks_judge else None)
+    reached = (endpoints.teacher if asks_teacher else None, endpoints.judge if judges else None)
     counts = [access.concurrency for access in reached if access is not None]
-    if config.engine.type == "vllm":
+    if compares_mathematics(config) or config.engine.type == "vllm":
         counts.append(grading_processes())
-    return threads(max(counts), teacher=asks_teacher, judged=asks_judge) if counts else nullcontext()
+    return threads(max(counts), teacher=asks_teacher, judged=judges) if counts else nullcontext()
 
 
 def check_shared(run: RunContext, prepared: str, pool: str) -> None:

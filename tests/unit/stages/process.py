@@ -18,6 +18,7 @@ from tests.fakes.engine import EOS, ScriptedEngine
 from tests.fakes.grader import TextGrader
 from tests.fakes.learner import UnigramLearner
 from tests.fakes.teacher import ScriptedTeacher
+from zppo.beside import Aside, AtOnce
 from zppo.layout import RunPaths
 from zppo.methods.base import Collector
 from zppo.methods.choose import choose_method
@@ -81,6 +82,7 @@ class Process:
     keep_last: int = 2
     validated: bool = True
     config: MethodConfig = METHOD
+    writing: Aside = field(default_factory=AtOnce)
     store: LocalStore = field(init=False)
     engine: ScriptedEngine = field(init=False)
     learner: UnigramLearner = field(init=False)
@@ -135,6 +137,7 @@ class Process:
             new_questions=self._new_questions,
             validate=self._validate,
             observe=self._observe,
+            writing=self.writing,
         )
 
     def _collector(self) -> Collector:
