@@ -94,9 +94,11 @@ def measure(recipe: str, home: Path, hardware: Hardware | None = None) -> Measur
 def _means(reports: Sequence[StepReport]) -> Expected:
     kinds = [kind for report in reports for kind in report.kinds]
     plain = [kind for kind in kinds if kind.kind == "plain"]
+    updates = [update for report in reports for update in report.updates]
     return Expected(
         prompt=sum(kind.prompt_tokens for kind in plain) / sum(kind.groups for kind in plain),
         response=sum(kind.response_tokens for kind in kinds) / sum(kind.rollouts for kind in kinds),
+        spread=sum(each.active_tokens for each in updates) / sum(each.tokens for each in updates),
     )
 
 

@@ -25,6 +25,10 @@ _TeacherGpus = Annotated[int | None, typer.Option(min=0, help="Devices of the te
 _Prompt = Annotated[float | None, typer.Option(min=1, help="Mean tokens of a prompt, if not at the limit.")]
 _Response = Annotated[float | None, typer.Option(min=1, help="Mean tokens of a response, likewise.")]
 _Hard = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of questions that are hard.")]
+_Spread = Annotated[
+    float,
+    typer.Option(min=0.0, max=1.0, help="Share of groups whose rewards differ: no other is learnt from."),
+]
 
 
 def check(  # noqa: PLR0913, PLR0917 (an option each)
@@ -40,6 +44,7 @@ def check(  # noqa: PLR0913, PLR0917 (an option each)
     mean_prompt: _Prompt = None,
     mean_response: _Response = None,
     hard_share: _Hard = 1.0,
+    spread_share: _Spread = 1.0,
     explain: Annotated[bool, typer.Option("--explain", help="Say each section's formula in words.")] = False,
 ) -> None:
     """Validate a recipe and print its plan: tokens, memory, disk, compute, time and money. Loads no model."""
@@ -52,7 +57,7 @@ def check(  # noqa: PLR0913, PLR0917 (an option each)
     config = load_recipe(recipe, overrides or ())
     check_references(config)
     hardware = _hardware(config, machine, (tflops, bandwidth, gpu_memory, gpu_price), gpus, teacher_gpus)
-    expected = Expected(mean_prompt, mean_response, hard_share)
+    expected = Expected(mean_prompt, mean_response, hard_share, spread_share)
     teacher = find_shape(config.teacher.model) if config.teacher.type == "model" else None
     plan = make_plan(config, find_shape(config.student), teacher, hardware, expected)
     typer.echo(plan_text(config, plan, expected, explain))

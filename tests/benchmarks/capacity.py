@@ -50,9 +50,9 @@ def _notes(hardware: Hardware) -> tuple[str, ...]:
     assert hardware.bytes_per_second is not None
     return (
         f"{ROUNDS} rounds of each recipe with fewer questions, one thread; seconds of the clock. The plan is "
-        f"given the run's mean lengths, {hardware.flop_per_second / 1e9:.0f} GFLOP/s, which a large matrix "
+        "given the run's mean lengths and its share of groups with different rewards, "
+        f"{hardware.flop_per_second / 1e9:.0f} GFLOP/s, which a large matrix "
         f"product reaches here, and {hardware.bytes_per_second / 1e9:.1f} GB/s, at which a large tensor "
-        "is read. It leaves out that small products are slower than large ones, and takes every response "
-        "with a prompt of its own through the update, where a run computes a shared prompt once, if the "
-        "model's attention allows it, and passes over groups without a spread.",
+        "is read. It leaves out that small products are slower than large ones, and that neither prompts nor "
+        "responses are all of their mean length.",
     )

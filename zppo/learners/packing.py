@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING
 
 from zppo.ports import TrainingRow
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _ATTENTION = {"full_attention", "sliding_attention"}
 
@@ -67,7 +69,7 @@ def inputs(row: TrainingRow) -> int:
     return max(0, len(row.response_ids) - 1)
 
 
-def sharing_of(model: PreTrainedModel, max_tokens: int) -> Sharing | None:
+def sharing_of(model: "PreTrainedModel", max_tokens: int) -> Sharing | None:
     """How far rows of one prompt may share a sequence; None where the architecture does not allow it.
 
     It takes attention alone, which obeys a mask given to it (`sdpa`), and rotary positions. A layer with a

@@ -18,10 +18,14 @@ def linear_attention_layers(shape: TextShape) -> int:
 def parameter_count(shape: TextShape) -> int:
     """Trainable numbers of the text model; tied embeddings count once."""
     embeddings = shape.vocab_size * shape.hidden_size * (1 if shape.tie_word_embeddings else 2)
+    return embeddings + layer_parameters(shape)
+
+
+def layer_parameters(shape: TextShape) -> int:
+    """Those of the layers and of the norm after them."""
     each_layer = _mlp(shape) + 2 * shape.hidden_size
     return (
-        embeddings
-        + shape.num_hidden_layers * each_layer
+        shape.num_hidden_layers * each_layer
         + full_attention_layers(shape) * _attention(shape)
         + linear_attention_layers(shape) * _gated_delta_net(shape)
         + shape.hidden_size
@@ -40,16 +44,23 @@ def state_bytes_per_sequence(shape: TextShape, value_bytes: float) -> float:
     return linear_attention_layers(shape) * (recurrent * _FLOAT32_BYTES + window * value_bytes)
 
 
-def forward_flops(shape: TextShape) -> int:
-    """Floating-point operations of one token forwards, attention scores left out; training takes 3 times."""
-    lookup = 0 if shape.tie_word_embeddings else shape.vocab_size * shape.hidden_size
-    return 2 * (parameter_count(shape) - lookup)
+def layer_flops(shape: TextShape) -> int:
+    """Floating-point operations of one token forwards through the layers; training takes 3 times.
+
+    Left out are attention scores and the output layer, which only tokens pass that predict one.
+    """
+    return 2 * layer_parameters(shape)
+
+
+def head_flops(shape: TextShape) -> int:
+    """Those of one token in the output layer."""
+    return 2 * shape.vocab_size * shape.hidden_size
 
 
 def attention_flops(shape: TextShape) -> int:
     """Operations of one token forwards for every token of its context: scores, and the mean of the values.
 
-    Multiplied by the mean context, half of a sequence's length, they are what `forward_flops` leaves out. The
+    Multiplied by the mean context, half of a sequence's length, they are what `layer_flops` leaves out. The
     gated delta nets' own state, about two per cent of a layer, is left out of both.
     """
     return 4 * shape.num_attention_heads * shape.head_dim * full_attention_layers(shape)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas.config.method import Hint, Reformulation
+from schemas.config.method import Hint, PolicyGradient, Reformulation
 from schemas.config.run import RunConfig
 from schemas.config.teacher import EndpointTeacher, ModelTeacher
 from zppo.plan.estimates import Factor
@@ -18,6 +18,8 @@ class Expected:
     """Mean tokens of a response: the student's, the teacher's, and in evaluation."""
     hard: float = 1.0
     """Share of a round's questions that are hard, and so visit the teacher."""
+    spread: float = 1.0
+    """Share of a round's groups whose rewards differ: the others have no gradient in a policy's update."""
 
     @property
     def is_bound(self) -> bool:
@@ -40,6 +42,8 @@ class Lengths:
     helped: Factor
     """The prompt that a hard question gets besides the plain one."""
     hard: Factor
+    spread: float
+    """Share of groups with a gradient."""
 
 
 def find_lengths(config: RunConfig, expected: Expected) -> Lengths:
@@ -63,6 +67,7 @@ def find_lengths(config: RunConfig, expected: Expected) -> Lengths:
         candidates=candidates,
         helped=_helped(config, prompt, candidate, candidates),
         hard=("share of hard questions", expected.hard),
+        spread=expected.spread if isinstance(config.method, PolicyGradient) else 1.0,
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from schemas.config.run import RunConfig
-from zppo.plan.compute import Tokens, student_compute, teacher_compute, written
+from zppo.plan.compute import Tokens, distils, student_compute, teacher_compute, written
 from zppo.plan.estimates import Estimate, total
 from zppo.plan.hardware import Hardware
 from zppo.plan.lengths import Lengths
@@ -38,7 +38,8 @@ def make_load(
     config: RunConfig, student: Sampler, teacher: Sampler | None, work: Tokens, lengths: Lengths
 ) -> Load:
     """What student and teacher compute and read."""
-    compute = student_compute(config, student.shape, work, lengths)
+    readers = [student.shape.text, *([teacher.shape.text] if teacher and distils(config) else [])]
+    compute = student_compute(config, student.shape, work, lengths, readers)
     traffic = (
         student.traffic(ROLLOUTS, config.rounds * total(work.round.responses)),
         student.traffic(HELD_OUT, total(work.run.responses)),
@@ -46,6 +47,6 @@ def make_load(
     if teacher is None:
         return Load(compute, traffic)
     return Load(
-        compute + teacher_compute(config, teacher.shape, work, lengths),
+        compute + teacher_compute(config, teacher.shape, work, lengths, readers),
         (*traffic, teacher.traffic(TEACHER, total(written(config, work).responses))),
     )

@@ -19,8 +19,9 @@ FORMULAS = {
     "values kept; a token's cache = 2 * key-value heads * head size * attention layers",
     "Memory of each vLLM server": "its own weights, and the cache of the sequences that fit beside them",
     "Disk": "12 bytes of a response token, 10 of a prompt's; a checkpoint = weights and two moments",
-    "Compute": "2 * parameters * tokens forwards, 3 times that in training (4 times with checkpointing); "
-    "attention = 4 * heads * head size * attention layers * tokens * mean context",
+    "Compute": "2 * weights * tokens forwards, 3 times that in training (4 times with checkpointing), where "
+    "responses that share a sequence read their prompt once; attention = 4 * heads * head size * attention "
+    "layers * tokens * mean context; only responses pass the output layer",
     "Memory traffic of sampling": "a step reads the weights once, and the cache of every sequence in it",
     "Time": "arithmetic / FLOP/s or traffic / bandwidth, whichever is longer",
     "Money": "devices * hours * price; an endpoint's = millions of tokens * price, in and out",
@@ -72,8 +73,11 @@ def _heading(expected: Expected) -> str:
         return "Estimates: upper bounds, every response at its limit."
     said = (("prompts", expected.prompt), ("responses", expected.response))
     lengths = (f"{what} of {mean:,g} tokens" for what, mean in said if mean is not None)
-    share = f"{expected.hard:.0%} of the questions hard"
-    return f"Estimates: expected, with {', '.join((*lengths, share))}; memory at the limits."
+    shares = (
+        f"{expected.hard:.0%} of the questions hard",
+        f"{expected.spread:.0%} of the groups with different rewards",
+    )
+    return f"Estimates: expected, with {', '.join((*lengths, *shares))}; memory at the limits."
 
 
 def _section(title: str, estimates: Sequence[Estimate], explain: bool) -> str:

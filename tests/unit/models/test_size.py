@@ -11,7 +11,8 @@ from zppo.errors import InputError
 from zppo.models.shapes import TextShape, committed_shape, directory_shape
 from zppo.models.size import (
     cache_bytes_per_token,
-    forward_flops,
+    head_flops,
+    layer_flops,
     parameter_count,
     state_bytes_per_sequence,
 )
@@ -97,7 +98,8 @@ def test_linear_layers_add_a_constant_and_full_layers_a_cost_per_token():
 def test_the_embedding_lookup_costs_no_operations():
     tied = committed_shape("Qwen/Qwen3-0.6B").text
     untied = tied.model_copy(update={"tie_word_embeddings": False})
-    assert forward_flops(tied) == forward_flops(untied)
+    assert layer_flops(tied) == layer_flops(untied)
+    assert layer_flops(tied) + head_flops(tied) == 2 * parameter_count(tied)
 
 
 def test_a_multimodal_configuration_gives_the_shape_of_its_text_model(tmp_path):
