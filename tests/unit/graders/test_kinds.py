@@ -85,6 +85,18 @@ def test_numbers_are_equal_within_the_tolerance(gold: str, answer: str, equal: b
     assert same_number(gold, answer, 1e-6) is equal
 
 
+@given(
+    gold=st.fractions(max_denominator=10**4),
+    answer=st.fractions(max_denominator=10**4),
+    tolerance=st.floats(0, 2),
+)
+def test_the_tolerance_is_relative_to_the_larger_number(
+    gold: Fraction, answer: Fraction, tolerance: float
+) -> None:
+    allowed = Fraction(tolerance) * max(abs(gold), abs(answer))
+    assert same_number(str(gold), str(answer), tolerance) is (abs(gold - answer) <= allowed)
+
+
 @pytest.mark.parametrize(
     ("text", "letter"),
     [
