@@ -112,7 +112,7 @@ class Trainer:
         return self._its.checkpoints.due(index)
 
     def collect(self, index: int) -> str:
-        """Steps 1 to 5 of a round; returns the path of its rollouts."""
+        """Steps 1 to 5 of a round; returns the path of its rollouts, whose commit may still be under way."""
         its, path = self._its, self._its.paths.collect(index)
         identity = self._collect_identity(index)
         if its.store.find(path, identity) is None:
