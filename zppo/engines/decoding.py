@@ -88,7 +88,7 @@ class Decoder:
         used, capacity = batch.size.prompt, batch.size.columns
         drawing, cache = self._prefill(batch, capacity)
         select_rows(cache, self._owners(batch))
-        mask = _mask(drawing.positions, used, capacity)
+        mask = self._ready(_mask(drawing.positions, used, capacity))
         return _Live(drawing, cache, mask, used, capacity, Vacancy(len(batch.rows)))
 
     def _renew(self, live: _Live, kept: Tensor, new: tuple[Row, ...]) -> None:
@@ -113,6 +113,8 @@ class Decoder:
             live.mask = self._ready(_mask(live.drawing.positions, live.used, live.capacity))
         elif live.mask is not None:
             live.mask = live.mask[kept]
+            if bool(live.mask[..., : live.used].all()):
+                live.mask = None
 
     def _join(self, live: _Live, batch: Batch) -> None:
         drawing, cache = self._prefill(batch, batch.size.prompt)
@@ -120,7 +122,7 @@ class Decoder:
         live.drawing = joined(live.drawing, drawing)
 
     def _ready(self, mask: Tensor | None) -> Tensor | None:
-        """The mask as the kernel takes it, where that is known: else it is made anew for every token."""
+        """The mask as the kernel takes it, where that is known: else the model makes it for every token."""
         if mask is None or self._model.config._attn_implementation != "sdpa":
             return mask
         return mask[:, None, None].bool()
