@@ -5,6 +5,7 @@ The same function shortens the teacher's and the student's responses.
 
 import re
 from collections.abc import Callable
+from functools import cache
 
 from zppo.core.answers import boxed, last_box
 
@@ -32,6 +33,7 @@ def shorten(text: str, *, max_lines: int, max_tokens: int, count_tokens: Callabl
     box = last_box(text)
     ending = boxed(box.content) if box else ""
     body = _without_openings(_bare(text[: box.start])) if box else _bare(text)
+    count = cache(count_tokens)  # what is returned was counted already
     lines = [words for line in body.splitlines() if (words := " ".join(line.split()))][-max_lines:]
 
     def joined(lines: list[str]) -> str:
@@ -39,7 +41,7 @@ def shorten(text: str, *, max_lines: int, max_tokens: int, count_tokens: Callabl
 
     def fits(lines: list[str]) -> bool:
         result = joined(lines)
-        return len(result.splitlines()) <= max_lines and count_tokens(result) <= max_tokens
+        return len(result.splitlines()) <= max_lines and count(result) <= max_tokens
 
     while len(lines) > 1 and not fits(lines):
         lines = lines[1:]

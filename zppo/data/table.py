@@ -12,7 +12,6 @@ from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.question import Question
@@ -84,6 +83,7 @@ class QuestionTable:
         self._starts: list[int] = [0, *accumulate(group.num_rows for group in groups)]
         self._last_ids = [group.column(id_column).statistics.max for group in groups]
         self._group = lru_cache(_CACHED_GROUPS)(self._file.read_row_group)
+        self._ids = lru_cache(_CACHED_GROUPS)(lambda group: self._group(group)["id"].to_pylist())
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -107,8 +107,9 @@ class QuestionTable:
         """
         index = bisect_left(self._last_ids, id)
         if index < len(self._last_ids):
-            row = pc.index(self._group(index)["id"], id).as_py()
-            if row >= 0:
+            ids = self._ids(index)
+            row = bisect_left(ids, id)
+            if row < len(ids) and ids[row] == id:
                 return self._row(index, row)
         raise StoreError(f"question {id!r} is not in the prepared data; it belongs to another data set")
 

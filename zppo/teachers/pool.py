@@ -1,7 +1,7 @@
 """The precomputed teacher responses: a Parquet file, read lazily by question."""
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from itertools import groupby, islice
 from pathlib import Path
 from threading import Lock
@@ -41,6 +41,8 @@ _ADDED: dict[str, Any] = {
     "truncated": False,
 }
 """What the columns read as that earlier versions' files lack."""
+_SERVED = ("index", "outcome", "text", "answer", "summary", "hint", "token_ids")
+"""Columns of which a teacher response is made."""
 _ROW_GROUP_QUESTIONS = 16
 """Questions read together: small enough for random access, large enough to compress."""
 _FEWEST_KEPT = 8
@@ -77,7 +79,9 @@ class PoolTable:
         """
         try:
             self._file = pq.ParquetFile(path)
-            self._places, kept = _places(self._file), _kept(self._file)
+            columns = [name for name in self._file.schema_arrow.names if name in _SERVED]
+            read = partial(self._file.read_row_group, columns=columns)
+            self._places, kept = _places(self._file), _kept(self._file.metadata, read)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read the teacher pool {path}: {error}") from error
         if missing := set(POOL_SCHEMA.names) - set(self._file.schema_arrow.names) - _ADDED.keys():
@@ -85,7 +89,7 @@ class PoolTable:
                 f"the file {path} is no teacher pool: it lacks {', '.join(sorted(missing))}; remove its "
                 "directory to ask the teacher again"
             )
-        self._row_group = lru_cache(kept)(self._file.read_row_group)
+        self._row_group = lru_cache(kept)(read)
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -125,13 +129,12 @@ class PoolTable:
         )
 
 
-def _kept(file: pq.ParquetFile) -> int:
+def _kept(metadata: pq.FileMetaData, read: Callable[[int], pa.Table]) -> int:
     """How many row groups may stay in memory, where they take more than their encoded bytes in the file."""
-    groups = range(file.num_row_groups)
+    groups = range(metadata.num_row_groups)
     if not groups:
         return _FEWEST_KEPT
-    largest = max(groups, key=lambda group: file.metadata.row_group(group).total_byte_size)
-    size: int = file.read_row_group(largest).nbytes
+    size: int = read(max(groups, key=lambda group: metadata.row_group(group).total_byte_size)).nbytes
     return max(_FEWEST_KEPT, _BYTES_KEPT // max(1, size))
 
 
