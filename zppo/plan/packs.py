@@ -49,10 +49,10 @@ def update_reading(config: RunConfig, lengths: Lengths, readers: Sequence[TextSh
     )
 
 
-def _group(size: int, prompt: float, response: float, sharing: Sharing | None) -> Reading:
+def _group(responses: int, prompt: float, response: float, sharing: Sharing | None) -> Reading:
     """Of a group whose responses are all of the same length."""
     prompt_ids, response_ids = (0,) * ceil(prompt), (0,) * ceil(response)
-    rows = [TrainingRow(f"#{index}", prompt_ids, response_ids) for index in range(size)]
+    rows = [TrainingRow(f"#{index}", prompt_ids, response_ids) for index in range(responses)]
     packs = pack(rows, sharing)
     pairs = (each.length * (each.length if each.shared else each.length / 2) for each in packs)
     return Reading(sum(each.length for each in packs), sum(pairs))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from schemas.config.data import SourceConfig
 from schemas.config.grader import EndpointJudge, TeacherJudge
 from schemas.config.run import RunConfig, Runtime
 from schemas.question import AnswerKind, Question
@@ -183,16 +184,16 @@ def gradability(config: RunConfig) -> Callable[[Question], str | None]:
 
 def judges_free_form(config: RunConfig) -> bool:
     """Whether questions are kept that only a judge can grade."""
-    return config.judge is not None and "free" in _answer_kinds(config)
+    return config.judge is not None and _has(config.data.sources, "free")
 
 
 def compares_mathematics(config: RunConfig) -> bool:
-    """Whether answers are compared in grading processes."""
-    return "math" in _answer_kinds(config)
+    """Whether training compares answers in grading processes."""
+    return _has([source for source in config.data.sources if source.role == "train"], "math")
 
 
-def _answer_kinds(config: RunConfig) -> set[AnswerKind]:
-    return {reading_of(source).answer_kind for source in config.data.sources}
+def _has(sources: Iterable[SourceConfig], kind: AnswerKind) -> bool:
+    return any(reading_of(source).answer_kind == kind for source in sources)
 
 
 def judge_inputs(record: RunRecord, *without: str) -> dict[str, JsonValue]:

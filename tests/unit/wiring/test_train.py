@@ -16,9 +16,10 @@ MACHINE = EndpointsConfig.model_validate({"teacher": ENDPOINT, "judge": ENDPOINT
 FREE_FORM = {"judge": {"type": "teacher"}}
 
 
-def recipe(kind: str, **settings: Any) -> RunConfig:
+def recipe(kind: str, held_out: str | None = None, **settings: Any) -> RunConfig:
     source = {"name": "rows", "type": "files", "paths": ["rows.jsonl"], "answer_kind": kind}
-    data = {**RECIPE["data"], "sources": [source]}  # type: ignore[dict-item]
+    outside = [source | {"name": "others", "role": "evaluate", "answer_kind": held_out}] if held_out else []
+    data = {**RECIPE["data"], "sources": [source, *outside]}  # type: ignore[dict-item]
     return RunConfig.model_validate(RECIPE | {"data": data} | settings)
 
 
@@ -27,6 +28,7 @@ def recipe(kind: str, **settings: Any) -> RunConfig:
     [
         ("numeric", {}, None),
         ("math", {}, (False, False)),
+        ("numeric", {"held_out": "math"}, None),
         ("numeric", {"engine": {"type": "vllm"}}, (False, False)),
         ("free", FREE_FORM, None),
         ("free", {"engine": {"type": "vllm"}} | FREE_FORM, None),
