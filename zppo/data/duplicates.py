@@ -22,9 +22,11 @@ class Admission:
     double in training either.
     """
 
-    def __init__(self, staging: Staging, near: NearDuplicates, evaluation_sources: Collection[str]) -> None:
+    def __init__(
+        self, staging: Staging, near: NearDuplicates, evaluation_sources: Collection[str], memory_bytes: int
+    ) -> None:
         self._staging = staging
-        self._near = NearIndex(staging.connection, near.threshold) if near.enabled else None
+        self._near = NearIndex(staging.connection, near.threshold, memory_bytes) if near.enabled else None
         self._evaluation_sources = frozenset(evaluation_sources)
 
     def admit(self, entry: Entry, role: Role) -> Verdict | None:
@@ -35,12 +37,16 @@ class Admission:
         if self._near is None or not entry.near_comparable:
             self._stage(entry, role)
             return None
-        sketch = self._near.sketch(entry.content)
-        position = self._near.find(sketch)
-        if position is not None:
-            return self._verdict("near_duplicate", self._staging.at(position), role)
-        self._near.add(self._stage(entry, role), sketch)
+        search = self._near.search(entry.content)
+        if search.position is not None:
+            return self._verdict("near_duplicate", self._staging.at(search.position), role)
+        self._near.add(self._stage(entry, role), search)
         return None
+
+    def forget_the_gone(self) -> None:
+        """Let in again what repeats a question that has left the database, with a pass over those in it."""
+        if self._near is not None:
+            self._near.forget_the_gone()
 
     def _stage(self, entry: Entry, role: Role) -> int:
         return self._staging.add(entry, "test" if role == "evaluate" else "train")

@@ -1,19 +1,22 @@
 """Near duplicates of questions, found on disk.
 
 MinHash signatures (Broder 1997, by datasketch) are cut into bands, and questions that share a band are
-compared exactly. datasketch keeps its own index in memory or in a database server; a SQLite table of
-band keys keeps memory constant for any number of questions, needs no server, and is deleted with one file.
+compared exactly. datasketch keeps its own index in memory or in a database server; `KeyIndex` keeps memory
+constant for any number of questions, needs no server, and is deleted with one file.
 """
 
 import hashlib
 import math
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from datasketch import MinHash  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
+from zppo.data.keys import KeyIndex, Keys
 from zppo.data.text import Shingles, jaccard, numbers, shingles
 
 RECALL = 0.99
@@ -48,63 +51,86 @@ def choose_banding(threshold: float) -> Banding:
 
 
 @dataclass(frozen=True)
-class Sketch:
-    """What the index keeps of one question."""
+class Search:
+    """What a search among the staged questions brought, and what remembering the new question needs."""
 
+    position: int | None
+    """Of the earliest question that is at least as similar as the threshold."""
     shingles: Shingles
-    keys: tuple[int, ...]
+    keys: Keys
     """One for each band, 64 bits; questions with different numbers share none."""
+    room: NDArray[np.bool_]
+    """Which keys lead to fewer than `MAX_COMPARISONS` questions."""
 
 
 class NearIndex:
-    """Finds the questions of a staging database that are nearly the same as a new one.
+    """Finds the questions of a staging database that are nearly the same as a new one."""
 
-    Questions that have left the database are not found.
-    """
-
-    def __init__(self, connection: sqlite3.Connection, threshold: float) -> None:
+    def __init__(self, connection: sqlite3.Connection, threshold: float, memory_bytes: int) -> None:
         self._connection = connection
         self._threshold = threshold
         self._banding = choose_banding(threshold)
-        connection.execute(
-            "CREATE TABLE band (hash INTEGER, position INTEGER, PRIMARY KEY (hash, position)) WITHOUT ROWID"
-        )
-        connection.execute("CREATE TABLE shingle (position INTEGER PRIMARY KEY, hashes BLOB)")
+        self._memory_bytes = memory_bytes
+        self._keys = KeyIndex(connection, memory_bytes)
+        connection.execute("CREATE TABLE shingle (position INTEGER PRIMARY KEY, hashes BLOB, keys BLOB)")
 
-    def sketch(self, content: str) -> Sketch:
-        """What `find` and `add` need of a question's content."""
+    def search(self, content: str) -> Search:
+        """Look for a question's near duplicate by its content."""
         hashes = shingles(content)
-        signature = self._empty.copy()
-        signature.update_batch(hashes.tolist())
-        salt = numbers(content).encode()
-        rows = signature.hashvalues.reshape(self._banding.bands, self._banding.rows)
-        keys = (
-            hashlib.blake2b(bytes([band]) + row.tobytes() + salt, digest_size=8)
-            for band, row in enumerate(rows)
-        )
-        return Sketch(hashes, tuple(int.from_bytes(key.digest(), "big", signed=True) for key in keys))
+        keys = self._band_keys(hashes, numbers(content))
+        places = self._keys.find(keys)
+        return Search(self._first_similar(hashes, places), hashes, keys, _room(places))
 
-    def find(self, sketch: Sketch) -> int | None:
-        """Position of the earliest question that is at least as similar as the threshold."""
-        marks = ",".join("?" * len(sketch.keys))
-        rows = self._connection.execute(
-            "SELECT DISTINCT position, hashes "
-            "FROM band CROSS JOIN shingle USING (position) CROSS JOIN question USING (position) "
-            f"WHERE hash IN ({marks}) ORDER BY position LIMIT {MAX_COMPARISONS}",
-            sketch.keys,
+    def add(self, position: int, search: Search) -> None:
+        """Remember a question that was searched for just now.
+
+        A key that leads to `MAX_COMPARISONS` questions takes no more: they would never be looked at, and
+        where a template repeats for ever, to read them would take a time that grows with their number.
+        """
+        self._connection.execute(
+            "INSERT INTO shingle VALUES (?, ?, ?)",
+            (position, search.shingles.tobytes(), search.keys.tobytes()),
         )
-        for position, hashes in rows:
-            if jaccard(sketch.shingles, np.frombuffer(hashes, dtype=np.uint32)) >= self._threshold:
-                return int(position)
+        self._keys.add(search.keys[search.room], position)
+
+    def forget_the_gone(self) -> None:
+        """Index again what is still staged, so that questions which left are not found and take no room."""
+        self._keys = KeyIndex(self._connection, self._memory_bytes)
+        rows = self._connection.execute(
+            "SELECT position, keys FROM shingle JOIN question USING (position) ORDER BY position"
+        )
+        for position, stored in rows:
+            keys = np.frombuffer(stored, dtype=np.int64)
+            self._keys.add(keys[_room(self._keys.find(keys))], position)
+
+    def _first_similar(self, hashes: Shingles, places: Sequence[Keys]) -> int | None:
+        positions: list[int] = sorted({position for found in places for position in found.tolist()})
+        for position in positions[:MAX_COMPARISONS]:
+            (stored,) = self._connection.execute(
+                "SELECT hashes FROM shingle WHERE position = ?", (position,)
+            ).fetchone()
+            if jaccard(hashes, np.frombuffer(stored, dtype=np.uint32)) >= self._threshold:
+                return position
         return None
 
-    def add(self, position: int, sketch: Sketch) -> None:
-        """Remember a question."""
-        keys = {(key, position) for key in sketch.keys}
-        self._connection.executemany("INSERT INTO band VALUES (?, ?)", keys)
-        self._connection.execute("INSERT INTO shingle VALUES (?, ?)", (position, sketch.shingles.tobytes()))
+    def _band_keys(self, hashes: Shingles, salt: str) -> Keys:
+        self._signature.clear()
+        self._signature.update_batch(hashes.tolist())
+        rows, end = self._signature.hashvalues.tobytes(), salt.encode()
+        size = len(rows) // self._banding.bands
+        digests = (
+            hashlib.blake2b(
+                bytes([band]) + rows[band * size : (band + 1) * size] + end, digest_size=8
+            ).digest()
+            for band in range(self._banding.bands)
+        )
+        return np.frombuffer(b"".join(digests), dtype=np.int64)
 
     @cached_property
-    def _empty(self) -> MinHash:
+    def _signature(self) -> MinHash:
         size = self._banding.bands * self._banding.rows
         return MinHash(num_perm=size, hashfunc=int, scheme="affine32")
+
+
+def _room(places: Sequence[Keys]) -> NDArray[np.bool_]:
+    return np.array([len(positions) < MAX_COMPARISONS for positions in places])

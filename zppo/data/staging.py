@@ -49,7 +49,7 @@ class Discarded:
 class Staging:
     """Questions in the order they came, with their two places in a seeded random order.
 
-    No position is given twice, since the index of near duplicates remembers those of questions that left.
+    No position is given twice, since the index of near duplicates keeps the shingles of questions that left.
 
     `cap` orders the questions of a source for its cap, `draw` all questions for the splits. They are
     separate hashes of seed and id: a capped source keeps its smallest `cap`, and were that `draw` as

@@ -32,8 +32,10 @@ Problem = Callable[[Question], str | None]
 _PROGRESS_ROWS = 1000
 _HOPELESS_ROWS = 1000
 """A source whose first rows are all bad is not read further, whatever its limit."""
-_CACHE_SHARE = 0.25
-"""Of the memory limit; what one batch of large rows needs is in the rest."""
+_CACHE_SHARE = 0.2
+"""Of the memory limit, for pages of the database; what one batch of large rows needs is in the rest."""
+_INDEX_SHARE = 0.15
+"""Of the memory limit, for the index of near duplicates."""
 
 
 @dataclass
@@ -73,20 +75,23 @@ def prepare(
     """
     config = pin_revisions(config)
     inputs = input_digests(config)
-    cache_bytes = int(config.memory_limit_mb * _CACHE_SHARE) << 20
+    cache_bytes, index_bytes = (
+        int(config.memory_limit_mb * part) << 20 for part in (_CACHE_SHARE, _INDEX_SHARE)
+    )
     with (
         TemporaryDirectory(dir=out) as scratch,
         Staging(Path(scratch) / "staging.sqlite", seed, cache_bytes) as staging,
     ):
         evaluation = [source for source in config.sources if source.role == "evaluate"]
         training = [source for source in config.sources if source.role == "train"]
-        admission = Admission(staging, config.near_duplicates, [source.name for source in evaluation])
+        names = [source.name for source in evaluation]
+        admission = Admission(staging, config.near_duplicates, names, index_bytes)
         books: dict[str, _Books] = {}
         for source in evaluation + training:
             books[source.name] = _Books(Quarantine(out / "quarantine", source.name))
             limits = limits_of(source, config, count_prompt_tokens, max_prompt_tokens)
             _take_in(source, config, limits, admission, books[source.name], progress, problem)
-            _cap(source, staging, books[source.name])
+            _cap(source, staging, admission, books[source.name])
         _draw_splits(config, training, staging, books)
         for split in get_args(Split):
             write_questions(out / f"{split}.parquet", staging.questions(split))
@@ -144,12 +149,14 @@ def _too_many_bad_rows(books: _Books, limit: float) -> InputError:
     )
 
 
-def _cap(source: SourceConfig, staging: Staging, books: _Books) -> None:
+def _cap(source: SourceConfig, staging: Staging, admission: Admission, books: _Books) -> None:
     """Cut a source to its cap, so that a later source may bring what falls off."""
     if source.max_questions is not None:
         split: Split = "test" if source.role == "evaluate" else "train"
         discarded = staging.keep(source.name, split, source.max_questions, "cap", EXAMPLES)
         books.tally.add_discarded("source_cap", discarded)
+        if discarded.count:
+            admission.forget_the_gone()
 
 
 def _draw_splits(

@@ -1,0 +1,118 @@
+"""An index on disk from 64-bit keys to positions, for data in which most keys are new.
+
+Writing is sequential whatever the order of the keys, and a key that was never added costs no read: a filter
+in memory knows that. A tree of random keys, as a database index is, reads and writes a page for each key
+once it has outgrown its cache.
+"""
+
+import sqlite3
+from array import array
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+Keys = NDArray[np.int64]
+
+BUCKETS = 1 << 14
+"""Entries are dealt out by the first bits of their key, so that a key is sought among few of them."""
+_BUCKET_SHIFT = 64 - 14
+_ENTRY_BYTES = 16
+_NUMBER_BITS = 32
+_FILTER_SHARE = 2 / 3
+"""Of the memory; entries that are not yet written have the rest."""
+_HALF = np.uint64(32)
+_NONE = np.empty(0, dtype=np.int64)
+
+
+class KeyIndex:
+    """Positions by key, in a table of a scratch database; a key may have any number of them."""
+
+    def __init__(self, connection: sqlite3.Connection, memory_bytes: int) -> None:
+        self._connection = connection
+        self._filter = BloomFilter(int(memory_bytes * _FILTER_SHARE))
+        self._recent = [array("q") for _ in range(BUCKETS)]
+        recent_bytes = memory_bytes * (1 - _FILTER_SHARE)
+        self._part_entries = max(1, int(recent_bytes / BUCKETS / _ENTRY_BYTES))
+        self._parts = 0
+        connection.execute("DROP TABLE IF EXISTS part")
+        connection.execute("CREATE TABLE part (number INTEGER PRIMARY KEY, entries BLOB)")
+
+    def find(self, keys: Keys) -> list[Keys]:
+        """Positions of each key, in the order they were added."""
+        maybe = self._filter.may_hold(keys)
+        return [
+            self._positions(key) if held else _NONE for key, held in zip(keys.tolist(), maybe, strict=True)
+        ]
+
+    def add(self, keys: Keys, position: int) -> None:
+        """Add one position to several keys."""
+        self._filter.add(keys)
+        for key in keys.tolist():
+            bucket = _bucket(key)
+            recent = self._recent[bucket]
+            recent.extend((key, position))
+            if len(recent) >= 2 * self._part_entries:
+                self._write(bucket)
+
+    def _positions(self, key: int) -> Keys:
+        bucket = _bucket(key)
+        first = bucket << _NUMBER_BITS
+        parts = self._connection.execute(
+            "SELECT entries FROM part WHERE number BETWEEN ? AND ? ORDER BY number",
+            (first, first + (1 << _NUMBER_BITS) - 1),
+        )
+        written = b"".join(entries for (entries,) in parts)
+        entries = np.frombuffer(written + self._recent[bucket].tobytes(), dtype=np.int64).reshape(-1, 2)
+        found: Keys = entries[entries[:, 0] == key, 1]
+        return found
+
+    def _write(self, bucket: int) -> None:
+        number = (bucket << _NUMBER_BITS) + self._parts
+        self._connection.execute("INSERT INTO part VALUES (?, ?)", (number, self._recent[bucket].tobytes()))
+        self._recent[bucket] = array("q")
+        self._parts += 1
+
+
+class BloomFilter:
+    """Tells which keys were never added; of the others a few were not either.
+
+    A key sets four bits of one word, so that it costs one access to memory (blocked Bloom filter, Putze,
+    Sanders and Singler 2007). At 13 bits a key about 1% of the keys that were not added seem to be.
+    """
+
+    def __init__(self, memory_bytes: int) -> None:
+        self._words = np.zeros(max(1, memory_bytes // 8), dtype=np.uint64)
+        self._count = np.uint64(self._words.size)
+
+    def add(self, keys: Keys) -> None:
+        """Remember keys."""
+        np.bitwise_or.at(self._words, self._places(keys), _patterns(keys))
+
+    def may_hold(self, keys: Keys) -> list[bool]:
+        """Whether each key may have been added."""
+        patterns = _patterns(keys)
+        held: list[bool] = (self._words[self._places(keys)] & patterns == patterns).tolist()
+        return held
+
+    def _places(self, keys: Keys) -> NDArray[np.uint64]:
+        high = keys.view(np.uint64) >> _HALF
+        return high * self._count >> _HALF
+
+
+def _patterns(keys: Keys) -> NDArray[np.uint64]:
+    patterns: NDArray[np.uint64] = _PATTERNS[keys & (_PATTERNS.size - 1)]
+    return patterns
+
+
+def _bucket(key: int) -> int:
+    return key >> _BUCKET_SHIFT & (BUCKETS - 1)
+
+
+def _words_of_four_bits(count: int) -> NDArray[np.uint64]:
+    random = Random(0)
+    words = (sum(1 << bit for bit in random.sample(range(64), 4)) for _ in range(count))
+    return np.fromiter(words, dtype=np.uint64, count=count)
+
+
+_PATTERNS = _words_of_four_bits(1 << 12)
