@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from statistics import median
+from string import ascii_lowercase
 from threading import Event, Thread
 
 import torch
@@ -39,9 +40,15 @@ def main(arguments: Sequence[str]) -> list[Table]:
     parser = argparse.ArgumentParser(prog="scaling", description=__doc__)
     parser.add_argument("--rounds", type=int, nargs="*", default=[8, 32, 128, 512], help="questions")
     parser.add_argument("--data", type=int, nargs="*", default=[1_000, 10_000, 100_000], help="questions")
+    parser.add_argument("--template", type=int, nargs="*", default=[1_000, 10_000, 100_000], help="questions")
     parser.add_argument("--buffer", type=int, nargs="*", default=[100, 10_000, 1_000_000], help="entries")
     given = parser.parse_args(arguments)
-    return [_round_table(given.rounds), _data_table(given.data), _buffer_table(given.buffer)]
+    return [
+        _round_table(given.rounds),
+        _data_table(given.data),
+        _template_table(given.template),
+        _buffer_table(given.buffer),
+    ]
 
 
 def _round_table(sizes: Sequence[int]) -> Table:
@@ -77,8 +84,7 @@ def _data_table(sizes: Sequence[int]) -> Table:
             file = Path(folder) / "questions.jsonl"
             write_questions(file, size)
             for near in (False, True):
-                with multiprocessing.get_context("spawn").Pool(1) as pool:
-                    taken, memory, disk, kept = pool.apply(_prepared, (file, near))
+                taken, memory, disk, kept = _prepared_apart(file, near)
                 switch = "on" if near else "off"
                 read = file.stat().st_size
                 numbers = (f"{memory:,.0f}", f"{(disk + read) / 1e6:,.0f}", f"{read / 1e6:,.0f}", f"{kept:,}")
@@ -89,6 +95,37 @@ def _data_table(sizes: Sequence[int]) -> Table:
         "bound is `data.memory_limit_mb`, 1024 beyond that. CPU seconds, one repetition."
     )
     return Table("Prepared data", columns, tuple(rows), (note,))
+
+
+def _template_table(sizes: Sequence[int]) -> Table:
+    columns = ("questions", "time, s", "a thousand questions, s", "questions kept")
+    rows = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "questions.jsonl"
+            write_template(file, size)
+            taken, _, _, kept = _prepared_apart(file, near=True)
+        rows.append((f"{size:,}", f"{taken:.1f}", f"{1e3 * taken / size:.2f}", f"{kept:,}"))
+    note = (
+        "Questions of one template of 40 words, three of them their own and none a number. They are too "
+        "unlike to be near duplicates, so that each is compared with 64 others. CPU seconds, one repetition."
+    )
+    return Table("Prepared data of one template, near-duplicate removal on", columns, tuple(rows), (note,))
+
+
+def write_template(file: Path, count: int) -> None:
+    """So many rows that share most of their words."""
+    random = Random(0)
+    words = ["".join(random.choices(ascii_lowercase, k=6)) for _ in range(5_000)]
+    with file.open("w") as lines:
+        for index in range(count):
+            moved, mover, asker = random.sample(words, 3)
+            text = (
+                "Read the following passage with care and then decide which of the answers below is the best "
+                f"one. The {moved} was moved by the {mover} because the {asker} had asked for it. Explain "
+                "your reasoning before you give the answer."
+            )
+            lines.write(json.dumps({"question": text, "answer": str(index)}) + "\n")
 
 
 def write_questions(file: Path, count: int) -> None:
@@ -106,6 +143,12 @@ def write_questions(file: Path, count: int) -> None:
                 text = f"{sentence()} {sentence()} {sentence()} How many are left, if {index} were there?"
                 row = json.dumps({"question": text, "answer": str(random.randrange(10_000))})
             lines.write(f"{row}\n")
+
+
+def _prepared_apart(file: Path, near: bool) -> tuple[float, float, int, int]:
+    """`_prepared` in a process of its own, so that its peak of memory is no other's."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_prepared, (file, near))
 
 
 def _prepared(file: Path, near: bool) -> tuple[float, float, int, int]:

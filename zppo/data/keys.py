@@ -1,8 +1,8 @@
 """An index on disk from 64-bit keys to positions, for data in which most keys are new.
 
-Writing is sequential whatever the order of the keys, and a key that was never added costs no read: a filter
-in memory knows that. A tree of random keys, as a database index is, reads and writes a page for each key
-once it has outgrown its cache.
+A key that was never added costs no read, since a filter in memory knows it, and adding one seldom costs a
+write, since entries are written in parts of many. A tree of random keys, as a database's index is, reads and
+writes a page for each key once it has outgrown its cache.
 """
 
 import sqlite3

@@ -95,6 +95,7 @@ class NearIndex:
 
     def forget_the_gone(self) -> None:
         """Index again what is still staged, so that questions which left are not found and take no room."""
+        del self._keys  # its memory is the next one's
         self._keys = KeyIndex(self._connection, self._memory_bytes)
         rows = self._connection.execute(
             "SELECT position, keys FROM shingle JOIN question USING (position) ORDER BY position"
