@@ -6,8 +6,8 @@ writes a page for each key once it has outgrown its cache.
 """
 
 import sqlite3
-from array import array
 from random import Random
+from struct import Struct
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ Keys = NDArray[np.int64]
 BUCKETS = 1 << 14
 """Entries are dealt out by the first bits of their key, so that a key is sought among few of them."""
 _BUCKET_SHIFT = 64 - 14
-_ENTRY_BYTES = 16
+_ENTRY = Struct("=qq")
+"""A key and its position."""
 _NUMBER_BITS = 32
 _FILTER_SHARE = 2 / 3
 """Of the memory; entries that are not yet written have the rest."""
@@ -31,9 +32,8 @@ class KeyIndex:
     def __init__(self, connection: sqlite3.Connection, memory_bytes: int) -> None:
         self._connection = connection
         self._filter = BloomFilter(int(memory_bytes * _FILTER_SHARE))
-        self._recent = [array("q") for _ in range(BUCKETS)]
-        recent_bytes = memory_bytes * (1 - _FILTER_SHARE)
-        self._part_entries = max(1, int(recent_bytes / BUCKETS / _ENTRY_BYTES))
+        self._recent = [bytearray() for _ in range(BUCKETS)]
+        self._part_bytes = memory_bytes * (1 - _FILTER_SHARE) / BUCKETS
         self._parts = 0
         connection.execute("DROP TABLE IF EXISTS part")
         connection.execute("CREATE TABLE part (number INTEGER PRIMARY KEY, entries BLOB)")
@@ -51,8 +51,8 @@ class KeyIndex:
         for key in keys.tolist():
             bucket = _bucket(key)
             recent = self._recent[bucket]
-            recent.extend((key, position))
-            if len(recent) >= 2 * self._part_entries:
+            recent += _ENTRY.pack(key, position)
+            if len(recent) >= self._part_bytes:
                 self._write(bucket)
 
     def _positions(self, key: int) -> Keys:
@@ -63,14 +63,14 @@ class KeyIndex:
             (first, first + (1 << _NUMBER_BITS) - 1),
         )
         written = b"".join(entries for (entries,) in parts)
-        entries = np.frombuffer(written + self._recent[bucket].tobytes(), dtype=np.int64).reshape(-1, 2)
+        entries = np.frombuffer(written + self._recent[bucket], dtype=np.int64).reshape(-1, 2)
         found: Keys = entries[entries[:, 0] == key, 1]
         return found
 
     def _write(self, bucket: int) -> None:
         number = (bucket << _NUMBER_BITS) + self._parts
-        self._connection.execute("INSERT INTO part VALUES (?, ?)", (number, self._recent[bucket].tobytes()))
-        self._recent[bucket] = array("q")
+        self._connection.execute("INSERT INTO part VALUES (?, ?)", (number, bytes(self._recent[bucket])))
+        self._recent[bucket] = bytearray()
         self._parts += 1
 
 
