@@ -6,13 +6,13 @@ writes a page for each key once it has outgrown its cache.
 """
 
 import sqlite3
-from random import Random
 from struct import Struct
 
 import numpy as np
 from numpy.typing import NDArray
 
 Keys = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 BUCKETS = 1 << 14
 """Entries are dealt out by the first bits of their key, so that a key is sought among few of them."""
@@ -38,7 +38,7 @@ class KeyIndex:
         connection.execute("DROP TABLE IF EXISTS part")
         connection.execute("CREATE TABLE part (number INTEGER PRIMARY KEY, entries BLOB)")
 
-    def find(self, keys: Keys) -> list[Keys]:
+    def find(self, keys: Keys) -> list[Positions]:
         """Positions of each key, in the order they were added."""
         maybe = self._filter.may_hold(keys)
         return [
@@ -55,7 +55,7 @@ class KeyIndex:
             if len(recent) >= self._part_bytes:
                 self._write(bucket)
 
-    def _positions(self, key: int) -> Keys:
+    def _positions(self, key: int) -> Positions:
         bucket = _bucket(key)
         first = bucket << _NUMBER_BITS
         parts = self._connection.execute(
@@ -64,7 +64,7 @@ class KeyIndex:
         )
         written = b"".join(entries for (entries,) in parts)
         entries = np.frombuffer(written + self._recent[bucket], dtype=np.int64).reshape(-1, 2)
-        found: Keys = entries[entries[:, 0] == key, 1]
+        found: Positions = entries[entries[:, 0] == key, 1]
         return found
 
     def _write(self, bucket: int) -> None:
@@ -110,9 +110,9 @@ def _bucket(key: int) -> int:
 
 
 def _words_of_four_bits(count: int) -> NDArray[np.uint64]:
-    random = Random(0)
-    words = (sum(1 << bit for bit in random.sample(range(64), 4)) for _ in range(count))
-    return np.fromiter(words, dtype=np.uint64, count=count)
+    bits = np.random.default_rng(0).random((count, 64)).argsort(axis=1)[:, :4].astype(np.uint64)
+    words: NDArray[np.uint64] = np.bitwise_or.reduce(np.uint64(1) << bits, axis=1)
+    return words
 
 
 _PATTERNS = _words_of_four_bits(1 << 12)

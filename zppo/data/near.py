@@ -16,7 +16,7 @@ import numpy as np
 from datasketch import MinHash  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from zppo.data.keys import KeyIndex, Keys
+from zppo.data.keys import KeyIndex, Keys, Positions
 from zppo.data.text import Shingles, jaccard, numbers, shingles
 
 RECALL = 0.99
@@ -104,7 +104,7 @@ class NearIndex:
             keys = np.frombuffer(stored, dtype=np.int64)
             self._keys.add(keys[_room(self._keys.find(keys))], position)
 
-    def _first_similar(self, hashes: Shingles, places: Sequence[Keys]) -> int | None:
+    def _first_similar(self, hashes: Shingles, places: Sequence[Positions]) -> int | None:
         positions: list[int] = sorted({position for found in places for position in found.tolist()})
         for position in positions[:MAX_COMPARISONS]:
             (stored,) = self._connection.execute(
@@ -133,5 +133,5 @@ class NearIndex:
         return MinHash(num_perm=size, hashfunc=int, scheme="affine32")
 
 
-def _room(places: Sequence[Keys]) -> NDArray[np.bool_]:
+def _room(places: Sequence[Positions]) -> NDArray[np.bool_]:
     return np.array([len(positions) < MAX_COMPARISONS for positions in places])
