@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 Keys = NDArray[np.int64]
 Positions = NDArray[np.int64]
 
-BUCKETS = 1 << 14
+BUCKET_BITS = 14
 """Entries are dealt out by the first bits of their key, so that a key is sought among few of them."""
-_BUCKET_SHIFT = 64 - 14
+_BUCKETS = 1 << BUCKET_BITS
 _ENTRY = Struct("=qq")
 """A key and its position."""
 _NUMBER_BITS = 32
@@ -32,8 +32,8 @@ class KeyIndex:
     def __init__(self, connection: sqlite3.Connection, memory_bytes: int) -> None:
         self._connection = connection
         self._filter = BloomFilter(int(memory_bytes * _FILTER_SHARE))
-        self._recent = [bytearray() for _ in range(BUCKETS)]
-        self._part_bytes = memory_bytes * (1 - _FILTER_SHARE) / BUCKETS
+        self._recent = [bytearray() for _ in range(_BUCKETS)]
+        self._part_bytes = memory_bytes * (1 - _FILTER_SHARE) / _BUCKETS
         self._parts = 0
         connection.execute("DROP TABLE IF EXISTS part")
         connection.execute("CREATE TABLE part (number INTEGER PRIMARY KEY, entries BLOB)")
@@ -106,7 +106,7 @@ def _patterns(keys: Keys) -> NDArray[np.uint64]:
 
 
 def _bucket(key: int) -> int:
-    return key >> _BUCKET_SHIFT & (BUCKETS - 1)
+    return key >> (64 - BUCKET_BITS) & (_BUCKETS - 1)
 
 
 def _words_of_four_bits(count: int) -> NDArray[np.uint64]:
